@@ -1,0 +1,16 @@
+"""The one chokepoint between light descriptions and heavy modules.
+
+`import coterie.orchestration` must load neither torch nor networkx, so modules that need them are imported here, by
+literal name, when a runtime or a build first asks. No other file may call `importlib`.
+"""
+
+import importlib
+from types import ModuleType
+from typing import Literal
+
+HeavyModule = Literal["agents.engine", "agents.heads", "agents.index", "orchestration.validation"]
+
+
+def load(module: HeavyModule) -> ModuleType:
+    """The module `coterie.<module>`, imported now if it was not yet."""
+    return importlib.import_module(f"coterie.{module}")

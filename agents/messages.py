@@ -1,0 +1,225 @@
+"""What agents say to each other: frozen, typed, clean text, bounded in size.
+
+A `Message` is checked where it is made and never changes. Its `Origin` tells which weights made it; the origin travels
+with the message but is no part of its content, so two messages that say the same are equal.
+
+This file knows nothing of agents, graphs, models or files.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from .errors import MessageError, UnknownMessageType
+
+REPLACEMENT = "\ufffd"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Marks a number that the model fills in with its probability of being right."""
+
+
+Confidence: TypeAlias = Annotated[float, Field(ge=0, le=1), Calibrated()]
+"""The probability, 0 to 1, that the message's decision is right; the classifier fills it in.
+
+Whether it has been calibrated on reviewed rows is said by `Origin.calibrated`.
+"""
+
+
+class Origin(BaseModel):
+    """Which role made a message, with which weights, and what it would have said next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: str
+    weights: str  # sha256 hex digest of the release that answered
+    calibrated: bool = False  # False: confidences are similarities, not measured frequencies
+    alternatives: tuple[tuple[str, float], ...] = ()  # label and probability, best first, the chosen one included
+
+
+class Message(BaseModel):
+    """The base of everything that travels along an edge.
+
+        class Question(Message):
+            text: str
+
+    Subclasses set `schema_version` when a field changes, `schema_name` when the class is renamed but stored rows stay,
+    and `max_bytes` when they carry more than a megabyte. Freeze with `model_config`, never with a class keyword.
+
+    Raises:
+        pydantic.ValidationError: a field is missing, unknown, of another type, NaN or infinite; or the message holds
+            more than `max_bytes`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    schema_name: ClassVar[str] = "Message"
+    schema_version: ClassVar[int] = 1
+    max_bytes: ClassVar[int] = 1_000_000  # bytes of UTF-8 text, plus 8 for each other value
+
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "schema_name" not in cls.__dict__:
+            cls.schema_name = cls.__name__
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        clean, size = _repaired(data)
+        if size > cls.max_bytes:
+            raise PydanticCustomError(
+                "message_too_large",
+                "{schema} holds about {size} bytes, more than its limit of {limit}; "
+                "split it, or raise `max_bytes` on {schema}",
+                {"schema": cls.schema_name, "size": size, "limit": cls.max_bytes},
+            )
+        return clean
+
+    @property
+    def origin(self) -> Origin | None:
+        """Which weights made this message; None where a person or plain code did."""
+        return self._origin
+
+    def made_by(self, origin: Origin) -> Self:
+        """The same message, carrying `origin`."""
+        copy = self.model_copy()
+        copy._origin = origin
+        return copy
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.model_dump_json()))
+
+
+class Passage(Message):
+    """A stretch of a source that a retriever found."""
+
+    id: str
+    text: str
+    score: float = 0.0  # fused score, higher is better; comparable within one answer only
+    source: str = ""  # file, URL or name of the collection
+    start: int = 0  # first character of the span in its source
+    end: int = 0  # one past the last character of the span in its source
+
+
+class Rejection(Message):
+    """An agent or a person declined to decide.
+
+    A classifier with `abstain_below=` answers with it when it is too unsure; a reviewer answers with it to turn a
+    proposal down. Name it in an output union to route it; where it is not named, declining fails the task.
+    """
+
+    by: str  # the role, or the reviewer's name
+    reason: str
+    proposal: dict[str, JsonValue] = {}  # what would have been said, field by field
+
+
+class Failure(Message):
+    """What an error handler is told about a task that failed."""
+
+    node: str
+    error: str  # name of the exception's class
+    reason: str
+    attempts: int
+
+
+class Registry:
+    """The closed set of message types that stored rows may name.
+
+    Nothing outside it can be decoded, and no name is ever resolved by import.
+    """
+
+    def __init__(self, types: Iterable[type[Message]]) -> None:
+        self._types: dict[str, type[Message]] = {}
+        for kind in types:
+            if self._types.setdefault(kind.schema_name, kind) is not kind:
+                raise MessageError(
+                    f"two message types are called {kind.schema_name!r}: {self._types[kind.schema_name]!r} and "
+                    f"{kind!r}; set `schema_name` on one of them"
+                )
+
+    def __contains__(self, kind: type[Message]) -> bool:
+        return self._types.get(kind.schema_name) is kind
+
+    def __iter__(self) -> Iterable[type[Message]]:
+        return iter(self._types.values())
+
+    def encode(self, message: Message) -> str:
+        """The message as one JSON object: kind, version, body and, where there is one, origin."""
+        if type(message) not in self:
+            raise UnknownMessageType(message.schema_name, self._types)
+        return _Stored(
+            kind=message.schema_name,
+            version=message.schema_version,
+            body=message.model_dump(mode="json"),
+            origin=message.origin,
+        ).model_dump_json(exclude_none=True)
+
+    def decode(self, text: str | bytes) -> Message:
+        """The message that `encode` wrote.
+
+        Raises:
+            UnknownMessageType: the row names a type that is not registered.
+            MessageError: the row is malformed, or was written by another version of its type.
+        """
+        try:
+            stored = _STORED.validate_json(text)
+        except ValidationError as error:
+            raise MessageError(f"this is no stored message: {error}") from error
+        kind = self._types.get(stored.kind)
+        if kind is None:
+            raise UnknownMessageType(stored.kind, self._types)
+        if stored.version != kind.schema_version:
+            raise MessageError(
+                f"{stored.kind} was stored as version {stored.version}, but the program has version "
+                f"{kind.schema_version}"
+            )
+        message = kind.model_validate(stored.body, strict=False)
+        return message if stored.origin is None else message.made_by(stored.origin)
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str  # schema name
+    version: int
+    body: dict[str, JsonValue]
+    origin: Origin | None = None
+
+
+_STORED = TypeAdapter(_Stored)
+
+
+def repair_text(text: str) -> str:
+    """`text` without lone surrogates and NUL, which neither JSON nor databases can hold; each becomes U+FFFD."""
+    if text.isascii():
+        return text.replace("\0", REPLACEMENT) if "\0" in text else text
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\0", REPLACEMENT)
+
+
+def _repaired(value: Any) -> tuple[Any, int]:
+    """`value` with every string in it repaired, and its approximate size in bytes."""
+    if isinstance(value, str) and type(value) is str:
+        text = repair_text(value)
+        return text, len(text) if text.isascii() else len(text.encode())
+    if isinstance(value, Mapping):
+        pairs = {key: _repaired(item) for key, item in value.items()}
+        return {key: item for key, (item, _) in pairs.items()}, sum(size for _, size in pairs.values())
+    if isinstance(value, list | tuple):
+        items = [_repaired(item) for item in value]
+        return type(value)(item for item, _ in items), sum(size for _, size in items)
+    if isinstance(value, Message):
+        return value, sum(_repaired(item)[1] for item in value.__dict__.values())
+    return value, 8
