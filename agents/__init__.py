@@ -1,0 +1,24 @@
+"""One agent: a message in, a message out. Knows nothing of graphs, logs and terminals; loads no torch when imported."""
+
+from .agent import Agent, Context, Exchange, Host, ScriptedAgent, Signature
+from .errors import CoterieError
+from .hosting import LocalHost
+from .messages import Confidence, Failure, Message, Origin, Passage, Registry, Rejection
+
+__all__ = [
+    "Agent",
+    "Confidence",
+    "Context",
+    "CoterieError",
+    "Exchange",
+    "Failure",
+    "Host",
+    "LocalHost",
+    "Message",
+    "Origin",
+    "Passage",
+    "Registry",
+    "Rejection",
+    "ScriptedAgent",
+    "Signature",
+]

@@ -8,7 +8,13 @@ import importlib
 from types import ModuleType
 from typing import Literal
 
-HeavyModule = Literal["agents.engine", "agents.heads", "agents.index", "orchestration.validation"]
+HeavyModule = Literal[
+    "agents.engine",
+    "agents.heads",
+    "agents.index",
+    "orchestration.runtime",
+    "orchestration.validation",
+]
 
 
 def load(module: HeavyModule) -> ModuleType:

@@ -6,7 +6,7 @@ with the message but is no part of its content, so two messages that say the sam
 This file knows nothing of agents, graphs, models or files.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
@@ -152,7 +152,7 @@ class Registry:
     def __contains__(self, kind: type[Message]) -> bool:
         return self._types.get(kind.schema_name) is kind
 
-    def __iter__(self) -> Iterable[type[Message]]:
+    def __iter__(self) -> Iterator[type[Message]]:
         return iter(self._types.values())
 
     def encode(self, message: Message) -> str:

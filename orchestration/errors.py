@@ -1,0 +1,109 @@
+"""Every error that a graph or a run raises. It extends the tree of ``agents/errors.py``:
+
+CoterieError
+├── NodeDefinitionError (TypeError)   a function cannot be a node
+├── WorkflowError (ValueError)        a graph cannot be built; lists every fault
+└── RunError (RuntimeError)           a run could not go on
+    ├── RunFailed                     a task failed and nothing caught it
+    ├── RunCancelled
+    ├── UndeliverableMessage (TypeError)
+    ├── GatherIncomplete
+    ├── JoinIncomplete
+    ├── LoopExhausted
+    ├── ResultError                   no result, or more than one
+    ├── ReviewRejected                a person turned the proposal down and no edge takes that
+    ├── ReviewAnswerError (ValueError)
+    └── NodeTimeout (TimeoutError)
+"""
+
+from collections.abc import Sequence
+
+from ..agents.errors import CoterieError
+
+
+class NodeDefinitionError(CoterieError, TypeError):
+    """A function cannot be a node."""
+
+
+class WorkflowError(CoterieError, ValueError):
+    """A graph cannot be built. `faults` holds one sentence for each thing that is wrong."""
+
+    def __init__(self, workflow: str, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__("\n".join([f"workflow {workflow!r} has {count}:", *(f"  - {fault}" for fault in faults)]))
+
+
+class RunError(CoterieError, RuntimeError):
+    """A run could not go on."""
+
+
+class RunFailed(RunError):
+    """A task failed and nothing caught it; the error itself is the `__cause__`."""
+
+    def __init__(self, run: str, node: str, reason: str) -> None:
+        self.node = node
+        super().__init__(f"run {run!r} failed at node {node!r}: {reason}")
+
+
+class RunCancelled(RunError):
+    """Somebody cancelled the run before it had a result."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run!r} was cancelled before it had a result")
+
+
+class UndeliverableMessage(RunError, TypeError):
+    """A node answered with something that its edges cannot take."""
+
+    def __init__(self, node: str, found: str, candidates: str) -> None:
+        super().__init__(f"node {node!r} answered with {found}, but only {candidates} can go on from there")
+
+
+class GatherIncomplete(RunError):
+    """Some inputs of a gather came and the others cannot come any more."""
+
+    def __init__(self, node: str, present: Sequence[str], missing: Sequence[str]) -> None:
+        super().__init__(
+            f"node {node!r} gathers from {len(present) + len(missing)} nodes, but nothing came from "
+            f"{', '.join(missing)}; the branch was not taken or gave nothing"
+        )
+
+
+class JoinIncomplete(RunError):
+    """A join had fewer items than it asks for when no more could come."""
+
+    def __init__(self, node: str, found: int, at_least: int) -> None:
+        super().__init__(f"node {node!r} joins at least {at_least} items, but only {found} came")
+
+
+class LoopExhausted(RunError):
+    """A loop's edge was used up and it has no `exhausted=` node."""
+
+    def __init__(self, source: str, target: str, visits: int) -> None:
+        super().__init__(
+            f"the edge {source} -> {target} was taken {visits} times, its `max_visits`; "
+            f"name a node in `exhausted=` to go on from there"
+        )
+
+
+class ResultError(RunError):
+    """A flow came to rest without a result, or with more than one."""
+
+
+class ReviewRejected(RunError):
+    """A person turned a proposal down, and the review's output type holds no `Rejection`."""
+
+    def __init__(self, node: str, by: str, reason: str) -> None:
+        super().__init__(f"{by} rejected the proposal at {node!r}: {reason}")
+
+
+class ReviewAnswerError(RunError, ValueError):
+    """An answer to a review cannot be taken; nothing was changed."""
+
+
+class NodeTimeout(RunError, TimeoutError):
+    """One attempt of a task took longer than its node's `timeout`."""
+
+    def __init__(self, node: str, seconds: float) -> None:
+        super().__init__(f"node {node!r} did not answer within {seconds:g} s")

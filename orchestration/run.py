@@ -1,0 +1,404 @@
+"""One run: the thin asynchronous shell around the scheduler.
+
+It performs what the scheduler commands, commits what happened and only then lets anybody see it. It decides nothing
+about the order of work (scheduler.py) and keeps nothing that the log does not have (log.py).
+"""
+
+import random
+import time
+import zlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, Protocol
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+from pydantic import ValidationError
+
+from ..agents.agent import Agent, Context, Host, Out
+from ..agents.errors import MessageError, OutOfMemory, OutputTypeError
+from ..agents.messages import Message
+from ..agents.type_forms import describe, is_instance
+from . import events as facts
+from .errors import NodeTimeout, ReviewAnswerError, ReviewRejected, RunCancelled, RunError, UndeliverableMessage
+from .events import TERMINAL, Event, TokenDelta
+from .log import Log, exchanges
+from .nodes import FunctionNode, Policy
+from .review import Answer, Review
+from .scheduler import AskReview, CancelTasks, Command, Fail, Finish, RunTask, SetTimer, State, Task, advance
+from .workflow import Flow
+
+NEVER_RETRIED = (ValidationError, MessageError, OutputTypeError, UndeliverableMessage)
+HALVINGS = 3  # attempts with half the batch each that running out of memory gets, whatever the policy
+DELTAS_KEPT = 4096  # pieces of text that a slow reader may be behind before it misses some
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An attempt ended in this exception."""
+
+    error: Exception
+
+
+class Surroundings(Protocol):
+    """What a run needs from the runtime around it."""
+
+    @property
+    def log(self) -> Log: ...
+
+    @property
+    def host(self) -> Host: ...
+
+    def limiter(self, node: object, limit: int) -> anyio.CapacityLimiter: ...
+
+
+class Run(Generic[Out]):
+    """A flow at work on one input. Made by `Runtime.start`."""
+
+    def __init__(
+        self, surroundings: Surroundings, flow: Flow[Any, Out], identity: str, *, seed: int, limit: int | None
+    ) -> None:
+        self.id = identity
+        self.flow = flow
+        self.thread: str | None = None
+        self._around = surroundings
+        self._state = State(flow, limit=limit)
+        self._seed = seed
+        self._chance = random.Random(f"{seed}/{identity}")  # noqa: S311 - jitter of retries, no secret
+        self._seq = 0
+        self._deltas: deque[TokenDelta] = deque(maxlen=DELTAS_KEPT)
+        self._delta_count = 0
+        self._changed: anyio.Event | None = None
+        self._ended = anyio.Event()
+        self._outcome: Message | BaseException | None = None
+        self._group: TaskGroup | None = None
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._reviews: dict[str, Task] = {}
+
+    # What a caller may ask.
+
+    async def result(self) -> Out:
+        """The run's result, once it has one.
+
+        Raises:
+            RunFailed: a task failed and nothing caught it.
+            RunCancelled: the run was cancelled.
+            RunError: anything else that ended it; the class says what.
+        """
+        await self._ended.wait()
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome  # type: ignore[return-value]  # the flow's build checked the type of its ends
+
+    async def events(self, after: int = 0) -> AsyncIterator[Event | TokenDelta]:
+        """Everything that happens, from the fact after number `after` on, until the run ends.
+
+        Facts are read from the log, so a late or slow reader misses none; pieces of text may be missed.
+        """
+        seen_deltas = self._delta_count
+        while True:
+            waiting = self._change()
+            deltas = self._deltas_since(seen_deltas)
+            seen_deltas = self._delta_count
+            for event in _merged(self._around.log.read(self.id, after), deltas):
+                after = max(after, event.seq)
+                yield event
+                if isinstance(event, TERMINAL):
+                    return
+            if self._ended.is_set() and not self._around.log.read(self.id, after):
+                return
+            await waiting.wait()
+
+    async def cancel(self) -> None:
+        """Stop every task of the run now. A run that has ended stays as it is."""
+        if self._state.ended:
+            return
+        self._state.ended = True
+        await self._commit([facts.RunCancelled(**self._stamp())])
+        self._end(RunCancelled(self.id))
+
+    async def answer(self, task: str, answer: Answer) -> None:
+        """Answer the pending review `task`.
+
+        Raises:
+            ReviewAnswerError: no such review is pending, or the answer does not fit it; nothing has changed.
+        """
+        pending = self._reviews.get(task)
+        if pending is None:
+            waiting = ", ".join(sorted(self._reviews)) or "none"
+            raise ReviewAnswerError(f"run {self.id!r} has no pending review {task!r}; pending: {waiting}")
+        node: Review[Any, Any] = pending.flow.nodes[pending.node]  # type: ignore[assignment]
+        try:
+            outcome = node.decide(pending.message, answer)
+        except ReviewRejected as rejection:
+            outcome = Raised(rejection)
+        del self._reviews[task]
+        answered = facts.ReviewAnswered(**self._stamp(), task=task, node=pending.node, answer=answer)
+        self._spawn(await self._settle(pending, 1, outcome, answered))
+
+    @property
+    def pending(self) -> tuple[facts.ReviewRequested, ...]:
+        """The reviews that wait for a person, oldest first."""
+        log = self._around.log.read(self.id) if self._reviews else ()
+        return tuple(event for event in log if isinstance(event, facts.ReviewRequested) and event.task in self._reviews)
+
+    async def wait_settled(self) -> None:
+        """Return when the run has ended, or when only people can make it go on."""
+        while not (self._ended.is_set() or (self._reviews and len(self._reviews) == len(self._state.tasks))):
+            await self._change().wait()
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
+
+    # What the runtime does with it.
+
+    async def begin(self, message: Message, *, thread: str | None, key: str | None) -> list[Command]:
+        """Commit the start of the run; the commands are for `serve`."""
+        self.thread = thread
+        started = facts.RunStarted(
+            **self._stamp(), flow=self.flow.name, message=message, thread=thread, key=key, seed=self._seed
+        )
+        return await self._record(started)
+
+    async def serve(self, commands: Sequence[Command]) -> None:
+        """Work until the run ends. What breaks the run itself (a failed commit, say) is raised by `result`."""
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                self._spawn(self._perform(commands))
+                await self._ended.wait()
+                group.cancel_scope.cancel()
+        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the result
+            broken = RunError(f"run {self.id!r} broke: {error!r}")
+            broken.__cause__ = error
+            self._end(broken)
+        finally:
+            if not self._ended.is_set():
+                self._end(RunCancelled(self.id))
+
+    # Work.
+
+    async def _work(self, command: RunTask | None) -> None:
+        """Do one task after the other for as long as each leads to a next one."""
+        while command is not None:
+            task, scope = command.task, None
+            if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
+                scope = self._scopes[task.id] = anyio.CancelScope()
+            if scope is None:
+                outcome = await self._attempt(command)
+            else:
+                with scope:
+                    outcome = await self._attempt(command)
+                del self._scopes[task.id]
+                if scope.cancelled_caught:
+                    return
+            command = await self._settle(task, command.attempt, outcome)
+
+    async def _attempt(self, command: RunTask) -> Any:
+        """What the task's node answers, or what it raised."""
+        task = command.task
+        policy = task.flow.policies[task.node]
+        try:
+            if command.delay:
+                await anyio.sleep(command.delay)
+            else:
+                await anyio.lowlevel.checkpoint()  # nodes that never wait must not keep others from running
+            if policy.limit is not None:
+                async with self._around.limiter(task.flow.nodes[task.node], policy.limit):
+                    return await self._timed(task, command.attempt, policy)
+            return await self._timed(task, command.attempt, policy)
+        except Exception as error:  # noqa: BLE001 - becomes the fact TaskFailed
+            return Raised(error)
+
+    async def _timed(self, task: Task, attempt: int, policy: Policy) -> Any:
+        if policy.timeout is None:
+            return await self._call(task, attempt)
+        with anyio.move_on_after(policy.timeout) as scope:
+            return await self._call(task, attempt)
+        assert scope.cancelled_caught  # noqa: S101 - the block either returns, raises or is timed out
+        raise NodeTimeout(task.node, policy.timeout)
+
+    async def _call(self, task: Task, attempt: int) -> Any:
+        node = task.flow.nodes[task.node]
+        context = self._context(task, attempt)
+        if isinstance(node, FunctionNode):
+            output = await node.call(task.message, task.given, context)
+        else:
+            agent: Agent[Any, Any] = node  # type: ignore[assignment]  # the build refuses anything else
+            output = await agent.handle(task.message, context)
+        expected = node.signature.produces
+        if output.__class__ is not expected and not is_instance(output, expected):
+            raise UndeliverableMessage(task.id, _kind_of(output), describe(expected))
+        return output
+
+    def _context(self, task: Task, attempt: int) -> Context:
+        return Context(
+            host=self._around.host,
+            run=self.id,
+            node=task.node,
+            task=task.id,
+            attempt=attempt,
+            thread=self.thread,
+            seed=zlib.crc32(f"{self._seed}/{task.id}".encode()),
+            batch_share=0.5 ** (attempt - 1),
+            listen=self._listener(task.id),
+            history=self._history,
+        )
+
+    def _listener(self, task: str) -> Callable[[str], None]:
+        def listen(text: str) -> None:
+            self._deltas.append(TokenDelta(run=self.id, seq=self._seq, task=task, text=text))
+            self._delta_count += 1
+            self._wake()
+
+        return listen
+
+    def _history(self, node: str) -> list[Any]:
+        return [] if self.thread is None else exchanges(self._around.log, self.thread, node, self.id)
+
+    async def _timer(self, command: SetTimer) -> None:
+        await anyio.sleep(command.delay)
+        self._spawn(self._perform(await self._record(facts.TimerFired(**self._stamp(), fork=command.fork))))
+
+    # Facts and what follows from them.
+
+    async def _settle(self, task: Task, attempt: int, outcome: Any, *before: Event) -> RunTask | None:
+        """Commit what came of a task and do what follows; a task to go on with is returned."""
+        if self._state.ended or task.id not in self._state.tasks:
+            return None
+        if isinstance(outcome, Raised):
+            failed = self._failure(task, attempt, outcome.error)
+            return self._perform(await self._record(*before, failed, cause=outcome.error))
+        finished = facts.TaskFinished(**self._stamp(), task=task.id, node=task.node, output=outcome)
+        return self._perform(await self._record(*before, finished))
+
+    def _failure(self, task: Task, attempt: int, error: Exception) -> facts.TaskFailed:
+        policy = task.flow.policies[task.node]
+        attempts = HALVINGS + 1 if isinstance(error, MemoryError | OutOfMemory) else policy.retries + 1
+        again = attempt < attempts and not isinstance(error, (*NEVER_RETRIED, ReviewRejected))
+        return facts.TaskFailed(
+            **self._stamp(),
+            task=task.id,
+            node=task.node,
+            attempt=attempt,
+            error=type(error).__name__,
+            reason=str(error),
+            kinds=_kinds(type(error)),
+            retry_in=policy.delay(attempt, self._chance) if again else None,
+        )
+
+    async def _record(self, *happened: Event, cause: Exception | None = None) -> list[Command]:
+        """Commit `happened` and the facts that follow from it, in one transaction, and return what to do."""
+        commands = advance(self._state, happened[-1])
+        follow = [fact for command in commands if (fact := self._fact(command)) is not None]
+        await self._commit([*happened, *follow])
+        for command in commands:
+            if isinstance(command, Fail) and cause is not None:
+                command.error.__cause__ = cause
+        return commands
+
+    def _fact(self, command: Command) -> Event | None:
+        match command:
+            case RunTask(task=task, attempt=attempt):
+                inputs = list(task.message) if isinstance(task.message, tuple) else [task.message]
+                return facts.TaskStarted(
+                    **self._stamp(),
+                    task=task.id,
+                    node=task.node,
+                    attempt=attempt,
+                    inputs=inputs,
+                    given=dict(task.given),
+                )
+            case AskReview(task=task):
+                return facts.ReviewRequested(**self._stamp(), task=task.id, node=task.node, message=task.message)
+            case Finish(message=message):
+                return facts.RunFinished(**self._stamp(), message=message)
+            case Fail(node=node, error=error):
+                name = type(error).__name__
+                return facts.RunFailed(**self._stamp(), node=node, error=name, reason=str(error))
+            case _:
+                return None
+
+    def _perform(self, commands: Sequence[Command]) -> RunTask | None:
+        """Do what is commanded; one task, if there is any, is left to the caller to go on with."""
+        first: RunTask | None = None
+        for command in commands:
+            match command:
+                case RunTask() if first is None:
+                    first = command
+                case RunTask():
+                    self._spawn(command)
+                case AskReview(task=task):
+                    self._reviews[task.id] = task
+                case SetTimer():
+                    self._start(self._timer, command)
+                case CancelTasks(tasks=tasks):
+                    self._cancel_tasks(tasks)
+                case Finish(message=message):
+                    self._end(message)
+                case Fail(error=error):
+                    self._end(error)
+        return first
+
+    def _cancel_tasks(self, tasks: Sequence[str]) -> None:
+        for name in tasks:
+            self._reviews.pop(name, None)
+            if name in self._scopes:
+                self._scopes[name].cancel()
+
+    def _spawn(self, command: RunTask | None) -> None:
+        if command is not None:
+            self._start(self._work, command)
+
+    def _start(self, function: Callable[[Any], Any], command: Command) -> None:
+        assert self._group is not None  # noqa: S101 - `serve` opens the group before anything is performed
+        self._group.start_soon(function, command, name=self.id)
+
+    async def _commit(self, happened: Sequence[Event]) -> None:
+        await self._around.log.commit(self.id, happened)
+        self._wake()
+
+    def _stamp(self) -> dict[str, Any]:
+        self._seq += 1
+        return {"run": self.id, "seq": self._seq, "at": time.time()}
+
+    def _end(self, outcome: Message | BaseException) -> None:
+        self._outcome = outcome
+        self._state.ended = True
+        self._reviews.clear()
+        self._ended.set()
+        self._wake()
+
+    def _change(self) -> anyio.Event:
+        if self._changed is None:
+            self._changed = anyio.Event()
+        return self._changed
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    def _deltas_since(self, count: int) -> list[TokenDelta]:
+        new = min(self._delta_count - count, len(self._deltas))
+        return [self._deltas[index] for index in range(len(self._deltas) - new, len(self._deltas))]
+
+
+def _merged(events: Sequence[Event], deltas: Sequence[TokenDelta]) -> list[Event | TokenDelta]:
+    """Facts and pieces of text in the order in which they happened."""
+    return sorted([*events, *deltas], key=lambda event: event.seq)
+
+
+@cache
+def _kinds(error: type[Exception]) -> tuple[str, ...]:
+    return tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in error.__mro__[:-1])
+
+
+def _kind_of(output: Any) -> str:
+    if isinstance(output, list):
+        return f"list[{' | '.join(sorted({type(item).__name__ for item in output}))}]"
+    return "None" if output is None else type(output).__name__
