@@ -74,7 +74,7 @@ class Message(BaseModel):
     def _tidy(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        clean, size = _repaired(data)
+        clean, size = _repaired_fields(data)
         if size > cls.max_bytes:
             raise PydanticCustomError(
                 "message_too_large",
@@ -211,15 +211,22 @@ def repair_text(text: str) -> str:
 
 def _repaired(value: Any) -> tuple[Any, int]:
     """`value` with every string in it repaired, and its approximate size in bytes."""
-    if isinstance(value, str) and type(value) is str:
+    if type(value) is str:
         text = repair_text(value)
         return text, len(text) if text.isascii() else len(text.encode())
     if isinstance(value, Mapping):
-        pairs = {key: _repaired(item) for key, item in value.items()}
-        return {key: item for key, (item, _) in pairs.items()}, sum(size for _, size in pairs.values())
+        return _repaired_fields(value)
     if isinstance(value, list | tuple):
         items = [_repaired(item) for item in value]
-        return type(value)(item for item, _ in items), sum(size for _, size in items)
+        return type(value)([item for item, _ in items]), sum([size for _, size in items])
     if isinstance(value, Message):
-        return value, sum(_repaired(item)[1] for item in value.__dict__.values())
+        return value, _repaired_fields(value.__dict__)[1]
     return value, 8
+
+
+def _repaired_fields(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], int]:
+    clean, total = dict(fields), 0
+    for key, value in fields.items():
+        clean[key], size = _repaired(value)
+        total += size
+    return clean, total

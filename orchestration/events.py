@@ -12,7 +12,7 @@ from .review import Answer
 
 
 class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     run: str
     seq: int  # position in the run's log, from 1

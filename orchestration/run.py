@@ -184,8 +184,11 @@ class Run(Generic[Out]):
 
     async def _work(self, command: RunTask | None) -> None:
         """Do one task after the other for as long as each leads to a next one."""
+        spawned = True
         while command is not None:
-            task, scope = command.task, None
+            if not spawned:
+                await anyio.lowlevel.checkpoint()  # nodes that never wait must not keep others from running
+            task, scope, spawned = command.task, None, False
             if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
                 scope = self._scopes[task.id] = anyio.CancelScope()
             if scope is None:
@@ -205,8 +208,6 @@ class Run(Generic[Out]):
         try:
             if command.delay:
                 await anyio.sleep(command.delay)
-            else:
-                await anyio.lowlevel.checkpoint()  # nodes that never wait must not keep others from running
             if policy.limit is not None:
                 async with self._around.limiter(task.flow.nodes[task.node], policy.limit):
                     return await self._timed(task, command.attempt, policy)
