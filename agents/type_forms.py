@@ -4,11 +4,13 @@ Knows typing only; nothing of messages' fields, heads or graphs.
 """
 
 import types
+from functools import lru_cache
 from typing import Any, Union, get_args, get_origin
 
 NOTHING = type(None)
 
 
+@lru_cache(maxsize=4096)
 def members(form: Any) -> tuple[Any, ...]:
     """The members of a union, in order; any other form is its own only member. None becomes `NoneType`."""
     if get_origin(form) in (Union, types.UnionType):
@@ -16,12 +18,14 @@ def members(form: Any) -> tuple[Any, ...]:
     return (NOTHING,) if form is None else (form,)
 
 
+@lru_cache(maxsize=4096)
 def item_of(form: Any) -> Any | None:
     """The T of `list[T]`; None for any other form."""
     arguments = get_args(form)
     return arguments[0] if get_origin(form) is list and arguments else None
 
 
+@lru_cache(maxsize=4096)
 def parts_of(form: Any) -> tuple[Any, ...]:
     """The A, B, … of `tuple[A, B, …]`; for any other form, the form alone."""
     return get_args(form) if get_origin(form) is tuple else (form,)

@@ -41,9 +41,8 @@ class MemoryLog:
 
     async def commit(self, run: str, events: Sequence[Event]) -> None:
         self._events.setdefault(run, []).extend(events)
-        for event in events:
-            if isinstance(event, RunStarted):
-                self._index(event)
+        if isinstance(events[0], RunStarted):
+            self._index(events[0])
 
     def read(self, run: str, after: int = 0) -> Sequence[Event]:
         return self._events.get(run, [])[after:]

@@ -127,14 +127,15 @@ class FunctionNode(Generic[In, Out]):
             for name in strange
         ]
 
-    async def call(self, message: Any, given: Mapping[str, Any], context: Context) -> Out:
-        """The function's answer to `message` (a tuple of messages where it takes several)."""
-        keywords = dict(given)
-        if self.context_parameter is not None:
-            keywords[self.context_parameter] = context
+    def call(self, message: Any, given: Mapping[str, Any], context: Context | None) -> Awaitable[Out]:
+        """The function's answer to `message` (a tuple of messages where it takes several).
+
+        `context` may be None where the function has no `context_parameter`.
+        """
+        keywords = given if self.context_parameter is None else {**given, self.context_parameter: context}
         if isinstance(message, tuple):
-            return await self.function(*message, **keywords)
-        return await self.function(message, **keywords)
+            return self.function(*message, **keywords)
+        return self.function(message, **keywords)
 
     @cached_property
     def _parameters(self) -> tuple[inspect.Parameter, ...]:

@@ -26,7 +26,7 @@ from . import events as facts
 from .errors import NodeTimeout, ReviewAnswerError, ReviewRejected, RunCancelled, RunError, UndeliverableMessage
 from .events import TERMINAL, Event, TokenDelta
 from .log import Log, exchanges
-from .nodes import FunctionNode, Policy
+from .nodes import FunctionNode
 from .review import Answer, Review
 from .scheduler import AskReview, CancelTasks, Command, Fail, Finish, RunTask, SetTimer, State, Task, advance
 from .workflow import Flow
@@ -117,7 +117,7 @@ class Run(Generic[Out]):
         if self._state.ended:
             return
         self._state.ended = True
-        await self._commit([facts.RunCancelled(**self._stamp())])
+        await self._around.log.commit(self.id, (facts.RunCancelled(**self._stamp()),))
         self._end(RunCancelled(self.id))
 
     async def answer(self, task: str, answer: Answer) -> None:
@@ -208,29 +208,29 @@ class Run(Generic[Out]):
         try:
             if command.delay:
                 await anyio.sleep(command.delay)
-            if policy.limit is not None:
-                async with self._around.limiter(task.flow.nodes[task.node], policy.limit):
-                    return await self._timed(task, command.attempt, policy)
-            return await self._timed(task, command.attempt, policy)
+            if policy.limit is None:
+                return await self._timed(task, command.attempt, policy.timeout)
+            async with self._around.limiter(task.flow.nodes[task.node], policy.limit):
+                return await self._timed(task, command.attempt, policy.timeout)
         except Exception as error:  # noqa: BLE001 - becomes the fact TaskFailed
             return Raised(error)
 
-    async def _timed(self, task: Task, attempt: int, policy: Policy) -> Any:
-        if policy.timeout is None:
+    async def _timed(self, task: Task, attempt: int, seconds: float | None) -> Any:
+        if seconds is None:
             return await self._call(task, attempt)
-        with anyio.move_on_after(policy.timeout) as scope:
+        with anyio.move_on_after(seconds) as scope:
             return await self._call(task, attempt)
         assert scope.cancelled_caught  # noqa: S101 - the block either returns, raises or is timed out
-        raise NodeTimeout(task.node, policy.timeout)
+        raise NodeTimeout(task.node, seconds)
 
     async def _call(self, task: Task, attempt: int) -> Any:
         node = task.flow.nodes[task.node]
-        context = self._context(task, attempt)
         if isinstance(node, FunctionNode):
+            context = self._context(task, attempt) if node.context_parameter else None
             output = await node.call(task.message, task.given, context)
         else:
             agent: Agent[Any, Any] = node  # type: ignore[assignment]  # the build refuses anything else
-            output = await agent.handle(task.message, context)
+            output = await agent.handle(task.message, self._context(task, attempt))
         expected = node.signature.produces
         if output.__class__ is not expected and not is_instance(output, expected):
             raise UndeliverableMessage(task.id, _kind_of(output), describe(expected))
@@ -296,7 +296,8 @@ class Run(Generic[Out]):
         """Commit `happened` and the facts that follow from it, in one transaction, and return what to do."""
         commands = advance(self._state, happened[-1])
         follow = [fact for command in commands if (fact := self._fact(command)) is not None]
-        await self._commit([*happened, *follow])
+        await self._around.log.commit(self.id, (*happened, *follow))
+        self._wake()
         for command in commands:
             if isinstance(command, Fail) and cause is not None:
                 command.error.__cause__ = cause
@@ -358,10 +359,6 @@ class Run(Generic[Out]):
     def _start(self, function: Callable[[Any], Any], command: Command) -> None:
         assert self._group is not None  # noqa: S101 - `serve` opens the group before anything is performed
         self._group.start_soon(function, command, name=self.id)
-
-    async def _commit(self, happened: Sequence[Event]) -> None:
-        await self._around.log.commit(self.id, happened)
-        self._wake()
 
     def _stamp(self) -> dict[str, Any]:
         self._seq += 1

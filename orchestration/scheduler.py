@@ -44,10 +44,10 @@ class Scope:
     item: "OpenFork | None" = None  # for an item: the fork that it belongs to
     index: int = 0  # for an item: its position
     open: int = 0  # tasks and child scopes that have not ended
-    results: list[tuple[str, Message]] = field(default_factory=list)
+    results: tuple[tuple[str, Message], ...] = ()
     latest: dict[str, Any] = field(default_factory=dict)  # node -> its last answer
     visits: dict[str | Link, int] = field(default_factory=dict)
-    waiting: dict[Gather, dict[str, deque[Any]]] = field(default_factory=dict)
+    waiting: dict[Gather, dict[str, deque[Any]]] | None = None  # made when a first input is kept
     timed: tuple[str, ...] = ()  # ids of the forks around it that a timer may end, outermost first
 
     def last_answer(self, node: str) -> Any:
@@ -68,11 +68,12 @@ class OpenFork:
     items: deque[tuple[int, Any]]  # still to start
     joins: tuple[Join, ...]
     task: str  # the task whose answer was forked
+    timed: tuple[str, ...]  # ids of the forks around its items that a timer may end, itself included
     open: int = 0  # items that have not ended
     collected: dict[Join, dict[int, list[Any]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # frozen would cost a microsecond a task; nothing writes to it
 class Task:
     """One call of one node: its stable id, what goes in, and what it is given."""
 
@@ -177,7 +178,8 @@ def advance(state: State, event: Event) -> list[Command]:
                 pass
     except _Stop as stop:
         step.stop(stop)
-    return [*step.commands, *step.start_ready()]
+    step.start_ready()
+    return step.commands
 
 
 @dataclass(slots=True)
@@ -228,7 +230,7 @@ class _Step:
         scope.latest[name] = scope.latest[node] = output
         taken = [self.follow(scope, task_id, node, edge, output) for edge in scope.flow.routes[node]]
         if node in scope.flow.ends and is_instance(output, scope.flow.signature.produces):
-            scope.results.append((name, output))
+            scope.results += ((name, output),)
         elif not any(taken):
             candidates = ", ".join(str(edge) for edge in scope.flow.routes[node]) or "its declared end"
             raise _Stop(task_id, UndeliverableMessage(task_id, _kind_of(output), candidates))
@@ -279,6 +281,8 @@ class _Step:
         parts = dict(zip(edge.sources, parts_of(_takes(scope.flow, edge.target)), strict=True))
         if not is_instance(output, parts[source]):
             return False
+        if scope.waiting is None:
+            scope.waiting = {}
         inbox = scope.waiting.setdefault(edge, {name: deque() for name in edge.sources})
         inbox[source].append(output)
         if all(inbox.values()):
@@ -297,7 +301,9 @@ class _Step:
             self.release(inner)
             return
         producers = scope.flow.given[name]
-        given = {parameter: scope.last_answer(producer) for parameter, producer in producers.items()}
+        given = (
+            {parameter: scope.last_answer(producer) for parameter, producer in producers.items()} if producers else {}
+        )
         task = Task(task_id, name, scope.flow, scope, message, given)
         self.state.tasks[task_id] = task
         if isinstance(node, Review):
@@ -307,7 +313,9 @@ class _Step:
 
     def open_fork(self, scope: Scope, task_id: str, edge: Fork, items: list[Any]) -> None:
         joins = tuple(join for join, fork in scope.flow.forks.items() if fork == edge)
-        fork = OpenFork(f"{task_id}>{edge.target}", edge, scope, deque(enumerate(items)), joins, task_id)
+        identity = f"{task_id}>{edge.target}"
+        timed = (*scope.timed, identity) if any(join.within is not None for join in joins) else scope.timed
+        fork = OpenFork(identity, edge, scope, deque(enumerate(items)), joins, task_id, timed)
         self.state.forks[fork.id] = fork
         scope.open += 1
         for seconds in sorted({join.within for join in joins if join.within is not None}):
@@ -325,17 +333,8 @@ class _Step:
             self.close_fork(fork)
 
     def start_item(self, fork: OpenFork, index: int, item: Any) -> None:
-        around = fork.scope
-        timed = any(join.within is not None for join in fork.joins)
-        scope = Scope(
-            f"{fork.task}[{index}]/",
-            around.flow,
-            around,
-            item=fork,
-            index=index,
-            open=1,
-            timed=(*around.timed, fork.id) if timed else around.timed,
-        )
+        path = f"{fork.task}[{index}]/"
+        scope = Scope(path, fork.scope.flow, fork.scope, item=fork, index=index, open=1, timed=fork.timed)
         self.deliver(scope, fork.edge.target, item)
         self.release(scope)
 
@@ -360,7 +359,7 @@ class _Step:
         scope.open -= 1
         if scope.open:
             return
-        for edge, inbox in scope.waiting.items():
+        for edge, inbox in (scope.waiting or {}).items():
             missing = [name for name, kept in inbox.items() if not kept]
             if len(missing) < len(inbox):
                 present = [name for name, kept in inbox.items() if kept]
@@ -401,12 +400,12 @@ class _Step:
             del self.state.forks[fork.id]
         self.commands.append(CancelTasks(tuple(task.id for task in tasks)))
 
-    def start_ready(self) -> Iterator[RunTask]:
-        """Ready tasks, as many as the run's limit allows, in the order in which they became ready."""
+    def start_ready(self) -> None:
+        """Ready tasks start, as many as the run's limit allows, in the order in which they became ready."""
         state = self.state
         while state.ready and (state.limit is None or state.running < state.limit):
             state.running += 1
-            yield state.ready.popleft()
+            self.commands.append(state.ready.popleft())
 
     def stop(self, stop: _Stop) -> None:
         self.state.ended = True

@@ -1,0 +1,55 @@
+# Two commands are the whole set-up: `make demo` and `make test`. Each makes what it needs and may be repeated at once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SOURCES := $(shell find agents orchestration tuning cli -name '*.py' -o -name py.typed)
+
+.PHONY: demo test lint bench clean help
+
+demo: $(VENV)/.package  ## Install, fetch the base checkpoints, and answer questions about three invented companies
+	$(BIN)/coterie models fetch
+	$(BIN)/python examples/finance_desk.py
+
+test: $(VENV)/.package $(VENV)/.test  ## Run the whole test suite against the installed package
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.package $(VENV)/.test $(VENV)/.lint  ## Check style, and types on the installed package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml -p coterie.agents -p coterie.orchestration -p coterie.tuning -p coterie.cli
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(VENV)/.package $(VENV)/.bench  ## Measure orchestration overhead and retrieval beside their rivals
+	$(BIN)/python benchmarks/orchestration.py
+	$(BIN)/python benchmarks/retrieval.py
+
+$(VENV)/.dependencies: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing dependencies (a few minutes the first time)"
+	$(PIP) setuptools
+	$(PIP) .
+	touch $@
+
+$(VENV)/.package: $(VENV)/.dependencies $(SOURCES)
+	rm -rf build
+	$(PIP) --no-deps --no-build-isolation --force-reinstall .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.dependencies
+	$(PIP) '.[test]'
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.dependencies
+	$(PIP) '.[lint]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.dependencies
+	$(PIP) '.[bench]'
+	touch $@
+
+clean:  ## Remove the environment and what was built
+	rm -rf $(VENV) .venv-* build *.egg-info
+
+help:  ## Say what each command does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
