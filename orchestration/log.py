@@ -3,12 +3,13 @@
 A log knows events and runs; it knows nothing of graphs, schedulers and models.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
 from ..agents.agent import Exchange
 from ..agents.messages import Message
-from .events import Event, RunStarted, TaskFinished, TaskStarted
+from .events import TERMINAL, Event, RunStarted, TaskFinished, TaskStarted
 
 
 class Log(Protocol):
@@ -32,17 +33,25 @@ class Log(Protocol):
 
 
 class MemoryLog:
-    """A log that lives as long as the process."""
+    """A log that lives as long as the process.
 
-    def __init__(self) -> None:
+    Args:
+        keep: ended runs that are remembered, the latest ones; runs of a thread and runs with a key always are.
+    """
+
+    def __init__(self, keep: int = 1_000) -> None:
+        self._keep = keep
         self._events: dict[str, list[Event]] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._threads: dict[str, list[str]] = {}
+        self._ended: deque[str] = deque()
 
     async def commit(self, run: str, events: Sequence[Event]) -> None:
         self._events.setdefault(run, []).extend(events)
         if isinstance(events[0], RunStarted):
             self._index(events[0])
+        if isinstance(events[-1], TERMINAL):
+            self._forget_all_but_the_latest(run)
 
     def read(self, run: str, after: int = 0) -> Sequence[Event]:
         return self._events.get(run, [])[after:]
@@ -58,6 +67,13 @@ class MemoryLog:
             self._keys[event.flow, event.key] = event.run
         if event.thread is not None:
             self._threads.setdefault(event.thread, []).append(event.run)
+
+    def _forget_all_but_the_latest(self, ended: str) -> None:
+        started = self._events[ended][0]
+        if isinstance(started, RunStarted) and started.key is None and started.thread is None:
+            self._ended.append(ended)
+        while len(self._ended) > self._keep:
+            del self._events[self._ended.popleft()]
 
 
 def exchanges(log: Log, thread: str, node: str, but_run: str) -> list[Exchange]:

@@ -51,7 +51,7 @@ class Runtime:
         self.host = LocalHost(engine if engine is not None else self._lazy)
         self._limit = limit
         self._seed = seed
-        self._runs: dict[str, Run[Any]] = {}
+        self._keyed: dict[str, Run[Any]] = {}  # runs that were started with an idempotency key
         self._limiters: dict[object, anyio.CapacityLimiter] = {}
         self._group: TaskGroup | None = None
 
@@ -96,11 +96,12 @@ class Runtime:
         if not isinstance(message, Message) or not is_instance(message, flow.signature.consumes):
             raise UndeliverableMessage("(start)", type(message).__name__, describe(flow.signature.consumes))
         known = None if key is None else self.log.find(flow.name, key)
-        if known is not None and known in self._runs:
-            return self._runs[known]
+        if known is not None and known in self._keyed:
+            return self._keyed[known]
         run: Run[Out] = Run(self, flow, uuid.uuid4().hex[:12], seed=self._seed, limit=self._limit)
         commands = await run.begin(message, thread=thread, key=key)
-        self._runs[run.id] = run
+        if key is not None:
+            self._keyed[run.id] = run
         self._group.start_soon(run.serve, commands, name=run.id)
         return run
 
