@@ -10,7 +10,6 @@ import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Generic, Protocol
 
 import anyio
@@ -111,6 +110,10 @@ class Run(Generic[Out]):
             if self._ended.is_set() and not self._around.log.read(self.id, after):
                 return
             await waiting.wait()
+
+    def facts(self, after: int = 0) -> Sequence[Event]:
+        """What has happened so far, from the fact after number `after` on."""
+        return self._around.log.read(self.id, after)
 
     async def cancel(self) -> None:
         """Stop every task of the run now. A run that has ended stays as it is."""
@@ -391,7 +394,6 @@ def _merged(events: Sequence[Event], deltas: Sequence[TokenDelta]) -> list[Event
     return sorted([*events, *deltas], key=lambda event: event.seq)
 
 
-@cache
 def _kinds(error: type[Exception]) -> tuple[str, ...]:
     return tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in error.__mro__[:-1])
 

@@ -1,0 +1,198 @@
+"""Ask the finance desk: questions about companies -> notes that cite the reports, or reviews for a person.
+
+    python examples/finance_desk.py
+    python examples/finance_desk.py --ask "How many passengers were carried?" --company "Norrfell Ferries"
+    python examples/finance_desk.py --questions questions.jsonl --reports reports/ --auto --out notes.jsonl
+
+The graph is in finance_flow.py, what it reads besides reports in finance_sources.py. Exit codes: 0 every question has a note or
+waits for a person, 1 something failed, 3 lines of the input were bad (the rest was answered), 130 interrupted.
+"""
+
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import anyio
+import typer
+from coterie.agents import CoterieError, Passage
+from coterie.agents.jsonlines import BadLine
+from coterie.cli.live import LiveRuns
+from coterie.cli.reviewing import ask_person
+from coterie.cli.text import safe
+from coterie.orchestration import Run, RunError, Runtime
+from coterie.orchestration.events import ReviewRequested, TaskFinished
+from finance_flow import Evidence, Publish, Question, desk
+from finance_sources import News, Prices, QuestionRow, Rows
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.text import Text
+
+SHIPPED = Path(__file__).parent / "data" / "finance"
+AT_ONCE = 8  # questions at work at the same time: as many as the engine decodes together
+
+flow = desk(SHIPPED / "reports.jsonl", News(SHIPPED / "news.jsonl"), Prices(SHIPPED / "prices"))
+
+
+@dataclass
+class Session:
+    """One call of the program: what it was told to do, and what has come of it so far."""
+
+    reports: Path
+    news: News
+    prices: Prices
+    questions: list[tuple[str, Question]]
+    bad_lines: list[BadLine]
+    ask: bool  # whether a person sits at the terminal
+    out: TextIO | None
+    console: Console
+    seed: int
+    statuses: list[str] = field(default_factory=list)
+
+    async def answer_all(self) -> None:
+        """Every question, `AT_ONCE` of them at the same time."""
+        flow = desk(self.reports, self.news, self.prices)
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+        async with Runtime(seed=self.seed) as runtime, LiveRuns(self.console, total=len(self.questions)) as view:
+
+            async def answer_one(number: str, question: Question) -> None:
+                async with limiter:
+                    run = await runtime.start(flow, question)
+                    view.watch(run, number)
+                    await self.see_through(number, question, run, view)
+
+            async with anyio.create_task_group() as group:
+                for number, question in self.questions:
+                    group.start_soon(answer_one, number, question)
+
+    async def see_through(self, number: str, question: Question, run: Run[Publish], view: LiveRuns) -> None:
+        """One run to its end, or to the point where only a person could go on and none is asked."""
+        await run.wait_settled()
+        while run.pending and self.ask:
+            request = run.pending[0]
+            answer = await view.ask(run, request, ask_person)
+            if answer is None:
+                break
+            await run.answer(request.task, answer)
+            await run.wait_settled()
+        if run.pending:
+            self.keep(number, question, run, "waiting", run.pending[0].message.model_dump())
+            return
+        try:
+            note = await run.result()
+        except RunError as error:
+            self.keep(number, question, run, "failed", {"reason": str(error)})
+        else:
+            self.keep(number, question, run, "published", note.model_dump())
+
+    def keep(self, number: str, question: Question, run: Run[Publish], status: str, outcome: dict[str, Any]) -> None:
+        """Write what came of a question at once, so that an interruption loses nothing that was finished."""
+        self.statuses.append(status)
+        cited = [found for found in _evidence(run) if found.id in outcome.get("citations", ())]
+        if self.out is not None:
+            row = {"id": number, "question": question.text, "company": question.company, "status": status, **outcome}
+            row["sources"] = [{"id": found.id, "source": found.source, "text": found.text} for found in cited]
+            self.out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self.out.flush()
+        if self.out is None or len(self.questions) <= 5:
+            self.console.print(_panel(question, status, outcome, cited))
+
+    def finish(self) -> int:
+        """Say how it went; the exit code."""
+        bad = [*self.bad_lines, *self.news.rows.bad_lines, *self.prices.rows.bad_lines]
+        counts = {status: self.statuses.count(status) for status in ("published", "waiting", "failed")}
+        self.console.print(
+            f"{counts['published']} published, {counts['waiting']} wait for a person, {counts['failed']} failed"
+        )
+        for line in bad[:20]:
+            self.console.print(Text(f"bad line: {safe(str(line))}"))
+        if bad:
+            self.console.print(f"{len(bad)} bad lines were left out; the rest was answered")
+        if counts["failed"]:
+            return 1
+        return 3 if bad else 0
+
+
+def _evidence(run: Run[Publish]) -> list[Passage]:
+    answers = [event.output for event in run.facts() if isinstance(event, TaskFinished)]
+    return [passage for answer in answers if isinstance(answer, Evidence) for passage in answer.passages]
+
+
+def _panel(question: Question, status: str, outcome: dict[str, Any], cited: list[Passage]) -> Panel:
+    said = outcome.get("text") or outcome.get("reason", "")
+    parts = [Text(safe(said)), Text("")]
+    for found in cited:
+        parts.append(Text(f"[{found.id}] {safe(found.source)}", style="cyan"))
+        parts.append(Text(f"  {safe(found.text[:200])}", style="dim"))
+    title = Text(f"{safe(question.company)}: {safe(question.text)}".removeprefix(": "))
+    style = {"published": "green", "waiting": "yellow", "failed": "red"}[status]
+    return Panel(Group(*parts), title=title, subtitle=status, border_style=style)
+
+
+def _questions(path: Path, limit: int | None, bad: list[BadLine]) -> list[tuple[str, Question]]:
+    rows = Rows(path, QuestionRow)
+    asked = [
+        (row.id or str(number), Question(text=row.text, company=row.company))
+        for number, row in enumerate(islice(rows.of(QuestionRow), limit), start=1)
+    ]
+    bad += rows.bad_lines
+    return asked
+
+
+def run(
+    ask: Annotated[str | None, typer.Option(help="One question.")] = None,
+    company: Annotated[str, typer.Option(help="The company that --ask is about; empty: whichever fits.")] = "",
+    questions: Annotated[Path | None, typer.Option(help="JSON lines with `text` and, if known, `company`.")] = None,
+    reports: Annotated[Path, typer.Option(help="JSON lines with `id` and `text`, or a folder of texts.")] = SHIPPED
+    / "reports.jsonl",
+    news: Annotated[Path, typer.Option(help="JSON lines with `text` and, if known, `company`.")] = SHIPPED
+    / "news.jsonl",
+    prices: Annotated[Path, typer.Option(help="JSON lines with `date`, `symbol`, `movement`, or a folder.")] = SHIPPED
+    / "prices",
+    out: Annotated[Path | None, typer.Option(help="Write a JSON line for each question, as soon as it is done.")] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="Never ask a person; leave reviews waiting.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same notes.")] = 0,
+) -> None:
+    """Answer questions about companies from their reports, with the mood of the news and the outlook of the prices.
+
+    Without options, three questions about invented companies are answered. Exit codes: 0 done, 1 something failed,
+    2 wrong usage, 3 lines of the input were bad, 130 interrupted.
+    """
+    if ask is not None and questions is not None:
+        raise typer.BadParameter("give --ask or --questions, not both")
+    bad: list[BadLine] = []
+    console = Console()
+    try:
+        if ask is not None:
+            asked = [("1", Question(text=ask, company=company))]
+        else:
+            asked = _questions(questions or SHIPPED / "questions.jsonl", limit or (None if questions else 3), bad)
+        with ExitStack() as files:
+            session = Session(
+                reports=reports,
+                news=News(news),
+                prices=Prices(prices),
+                questions=asked,
+                bad_lines=bad,
+                ask=not auto and sys.stdin.isatty() and console.is_terminal,
+                out=None if out is None else files.enter_context(out.open("w", encoding="utf-8")),
+                console=console,
+                seed=seed,
+            )
+            try:
+                anyio.run(session.answer_all)
+            except KeyboardInterrupt:
+                console.print(f"interrupted; {len(session.statuses)} of {len(asked)} questions were finished")
+                raise typer.Exit(130) from None
+            raise typer.Exit(session.finish())
+    except (CoterieError, OSError) as error:
+        console.print(Text(f"error: {safe(str(error))}", style="red"))
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    typer.run(run)
