@@ -8,6 +8,8 @@
     │   ├── CheckpointNotFound (LookupError)
     │   ├── CheckpointFetchFailed (OSError)
     │   ├── CheckpointCorrupt
+    │   ├── CheckpointRefused             loading it would run code
+    │   ├── ReleaseCorrupt                a release was changed after it was stored
     │   └── StorageError (OSError)        COTERIE_HOME cannot be written
     ├── CorpusError (ValueError)          passages cannot be read or indexed
     └── EngineError (RuntimeError)        a model could not do what was asked
@@ -56,12 +58,30 @@ class CheckpointFetchFailed(CheckpointError, OSError):
 
 
 class CheckpointCorrupt(CheckpointError):
-    """A file's hash is not the pinned one; the file has been deleted."""
+    """A file's hash is not the pinned one; the file has been deleted, unless that was not permitted."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
+        done = "refused; delete it" if path.exists() else "refused and deleted"
         super().__init__(
             f"{path.name} has sha256 {found[:16]}…, expected {expected[:16]}…; "
-            f"it was refused and deleted. Fetch it again with `coterie models fetch`"
+            f"it was {done}. Fetch it again with `coterie models fetch`"
+        )
+
+
+class CheckpointRefused(CheckpointError):
+    """A folder is no checkpoint that can be loaded without running code."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"the checkpoint in {str(folder)!r} is refused: {reason}")
+
+
+class ReleaseCorrupt(CheckpointError):
+    """A file of a release is missing, or was changed after the release had been stored."""
+
+    def __init__(self, role: str, path: Path, reason: str) -> None:
+        super().__init__(
+            f"release {path.parent.name[:12]} of {role!r} cannot be used: {path.name} {reason}; "
+            f"go back to the one before with `coterie rollback {role}`"
         )
 
 
@@ -87,7 +107,9 @@ class ContextOverflow(EngineError):
     """A prompt and its reply do not fit the model's context."""
 
     def __init__(self, base: str, needed: int, limit: int) -> None:
-        super().__init__(f"{base} was asked for {needed:,} tokens of context, but {limit:,} is its limit; shorten the input")
+        super().__init__(
+            f"{base} was asked for {needed:,} tokens of context, but {limit:,} is its limit; shorten the input"
+        )
 
 
 class EngineClosed(EngineError):

@@ -12,7 +12,7 @@ This file knows nothing of requests, sampling, grammars or tokenizers.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as functional
@@ -61,9 +61,11 @@ class Layer:
 class SlotCache:
     """Keys and values of every layer, for a number of slots of equal length, zeroed when made."""
 
-    def __init__(self, shape: "CacheShape", slots: int, positions: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, shape: "CacheShape", slots: int, positions: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.slots = slots
-        self.positions = positions  # a multiple of KEY_BLOCK; the last one is never attended to
+        self.positions = positions  # a multiple of KEY_BLOCK
         sizes = (shape.layers, 2, slots, shape.key_value_heads, positions, shape.head_width)
         self.values = torch.zeros(sizes, device=device, dtype=dtype)  # (L, 2, S, K, T, D)
 
@@ -90,13 +92,13 @@ class Llama:
     """The forward pass. It takes the weights out of `model`, which must not be used afterwards."""
 
     def __init__(self, model: LlamaForCausalLM) -> None:
-        config = model.config
+        config: Any = model.config
         self.query_heads = int(config.num_attention_heads)
         self.key_value_heads = int(config.num_key_value_heads)
         self.head_width = int(getattr(config, "head_dim", None) or config.hidden_size // self.query_heads)
         self.context_length = int(config.max_position_embeddings)
         self.epsilon = float(config.rms_norm_eps)
-        self.embedding = model.model.embed_tokens.weight.detach()  # (V, H)
+        self.embedding: Tensor = model.model.embed_tokens.weight.detach()  # (V, H)
         self.layers = [self._layer(block) for block in model.model.layers]
         self.final_norm = model.model.norm.weight.detach()
         self.head = fused(model.lm_head)
@@ -120,7 +122,7 @@ class Llama:
         return LEAST_ROWS_FLOAT32 if self.dtype == torch.float32 else LEAST_ROWS
 
     def prefill(self, tokens: list[int], cache: SlotCache, slot: int, start: int) -> Tensor:
-        """Runs a chunk of one prompt, `start` positions into it, and returns logits after its last token: (V) float32."""
+        """Runs a chunk of one prompt, `start` positions into it; the logits after its last token: (V) float32."""
         stop = start + len(tokens)
         keys, values = cache.values[:, 0, slot, :, :stop], cache.values[:, 1, slot, :, :stop]  # (L, K, T, D)
         positions = torch.arange(start, stop, device=self.device)
@@ -140,28 +142,33 @@ class Llama:
     def step(self, tokens: list[int], positions: list[int], cache: SlotCache, first: int) -> Tensor:
         """One token for each of the slots from `first` on, and the logits after each: (R, V) float32.
 
-        `positions` says where in its slot each token stands. Slots after the last one given are used as padding where
-        least_rows asks for it; of them only the last position is written.
+        `positions` says where in its slot each token stands. Rows of padding (token 0) go through the matrix products
+        where `least_rows` asks for them, but see no slot.
         """
-        asked = len(tokens)
-        padding = max(0, self.least_rows - asked)
-        tokens, positions = tokens + [0] * padding, positions + [cache.positions - 1] * padding
-        length = -(-(max(positions[:asked]) + 1) // KEY_BLOCK) * KEY_BLOCK
         rows = len(tokens)
-        keys, values = cache.values[:, 0, first : first + rows], cache.values[:, 1, first : first + rows]  # (L, R, K, T, D)
-        row, place = torch.arange(rows, device=self.device), torch.tensor(positions, device=self.device)
-        hidden_from = torch.arange(length, device=self.device) > place[:, None]  # (R, T)
-        mask = torch.zeros(hidden_from.shape, device=self.device).masked_fill_(hidden_from, float("-inf"))[:, None, None]
+        padding = max(0, self.least_rows - rows)
+        length = -(-(max(positions) + 1) // KEY_BLOCK) * KEY_BLOCK
+        keys, values = (
+            cache.values[:, 0, first : first + rows],
+            cache.values[:, 1, first : first + rows],
+        )  # (L, R, K, T, D)
+        place = torch.tensor(positions + [0] * padding, device=self.device)
+        row, here = torch.arange(rows, device=self.device), place[:rows]
+        unseen = torch.arange(length, device=self.device) > here[:, None]  # (R, T)
+        mask = torch.zeros(unseen.shape, device=self.device).masked_fill_(unseen, float("-inf"))[:, None, None]
         group = (rows, self.key_value_heads, self.query_heads // self.key_value_heads, self.head_width)
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            keys[layer][row, :, place] = key
-            values[layer][row, :, place] = value
-            scores = query.reshape(group) @ keys[layer][:, :, :length].transpose(2, 3)  # (R, K, G, T)
+            keys[layer][row, :, here] = key[:rows]
+            values[layer][row, :, here] = value[:rows]
+            scores = query[:rows].reshape(group) @ keys[layer][:, :, :length].transpose(2, 3)  # (R, K, G, T)
             weights = torch.softmax(scores.float() * self.head_width**-0.5 + mask, dim=-1).to(self.dtype)
-            return (weights @ values[layer][:, :, :length]).reshape(rows, -1)
+            mixed = (weights @ values[layer][:, :, :length]).reshape(rows, -1)
+            return functional.pad(mixed, (0, 0, 0, padding)) if padding else mixed
 
-        return self._logits(self._blocks(torch.tensor(tokens, device=self.device), place, attend))[:asked]
+        return self._logits(self._blocks(torch.tensor(tokens + [0] * padding, device=self.device), place, attend))[
+            :rows
+        ]
 
     def _blocks(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """Hidden states after the last block: (R, H)."""
@@ -171,7 +178,8 @@ class Llama:
         for index, layer in enumerate(self.layers):
             mixed = layer.qkv(self._norm(hidden, layer.attention_norm))
             heads = mixed.view(len(tokens), turned + self.key_value_heads, self.head_width)
-            query, key = _rotate(heads[:, :turned], cosine, sine).split([self.query_heads, self.key_value_heads], dim=1)
+            rotated = _rotate(heads[:, :turned], cosine, sine)
+            query, key = rotated[:, : self.query_heads], rotated[:, self.query_heads :]
             hidden = hidden + layer.output(attend(index, query, key, heads[:, turned:]))
             gate, up = layer.gate_up(self._norm(hidden, layer.mlp_norm)).chunk(2, dim=-1)
             hidden = hidden + layer.down(functional.silu(gate) * up)
@@ -183,7 +191,7 @@ class Llama:
     def _norm(self, rows: Tensor, weight: Tensor) -> Tensor:
         return functional.rms_norm(rows, weight.shape, weight, self.epsilon)
 
-    def _layer(self, block: torch.nn.Module) -> Layer:
+    def _layer(self, block: Any) -> Layer:
         attention, mlp = block.self_attn, block.mlp
         return Layer(
             attention_norm=block.input_layernorm.weight.detach(),

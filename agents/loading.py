@@ -11,7 +11,9 @@ from typing import Literal
 HeavyModule = Literal[
     "agents.engine",
     "agents.heads",
+    "agents.hub",
     "agents.index",
+    "agents.pinned",
     "orchestration.runtime",
     "orchestration.validation",
 ]

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
+from pydantic import AfterValidator, BaseModel, StrictInt, StrictStr, ValidationError
+from pydantic_core import PydanticCustomError
 
 from .errors import CorpusError
 from .jsonlines import BadLine, read_models
@@ -59,9 +60,15 @@ class Corpus:
     bad_lines: tuple[BadLine, ...] = ()
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "it is blank; leave the passage out")
+    return text
+
+
 class _Row(BaseModel):
     id: StrictStr | StrictInt
-    text: StrictStr
+    text: Annotated[StrictStr, AfterValidator(_not_blank)]
     source: StrictStr = ""
 
 
@@ -82,7 +89,7 @@ def read_corpus(source: CorpusSource) -> Corpus:
     for item in items:
         if isinstance(item, BadLine):
             bad_lines.append(item)
-        elif item.text.strip():
+        elif item.text.strip():  # an empty text file is no fault
             documents.append(item)
     if not documents:
         raise CorpusError(_nothing(name, bad_lines))
@@ -94,7 +101,7 @@ def documents_of(passages: Iterable[Passage | str | Mapping[str, Any]]) -> tuple
     """Documents from passages, plain texts (their ids are their positions from 1) or mappings with `id` and `text`.
 
     Raises:
-        CorpusError: a mapping lacks a column or holds another type, or two ids are the same.
+        CorpusError: a text is blank, a mapping lacks a column or holds another type, or two ids are the same.
     """
     documents = tuple(_from_iterable(passages))
     check_unique((document.id for document in documents), "the passages given")
@@ -222,16 +229,16 @@ def _from_text(path: Path, name: str) -> Document | BadLine:
 def _from_iterable(items: Iterable[Passage | str | Mapping[str, Any]]) -> Iterator[Document]:
     for number, item in enumerate(items, start=1):
         if isinstance(item, Passage):
-            yield Document(item.id, item.text, item.source, item.start)
+            yield _given(number, item.model_dump(), item.start)
         elif isinstance(item, str):
-            yield Document(str(number), repair_text(item))
+            yield _given(number, {"id": str(number), "text": item})
         else:
-            yield _from_mapping(number, item)
+            yield _given(number, item)
 
 
-def _from_mapping(number: int, item: Mapping[str, Any]) -> Document:
+def _given(number: int, item: Mapping[str, Any], offset: int = 0) -> Document:
     try:
-        return _from_row(_Row.model_validate(item), "")
+        return _from_row(_Row.model_validate(item), "", offset)
     except ValidationError as error:
         fault = error.errors()[0]
         column = ".".join(str(step) for step in fault["loc"][:1])
@@ -240,8 +247,8 @@ def _from_mapping(number: int, item: Mapping[str, Any]) -> Document:
         ) from error
 
 
-def _from_row(row: _Row, source: str) -> Document:
-    return Document(repair_text(str(row.id)), repair_text(row.text), row.source or source)
+def _from_row(row: _Row, source: str, offset: int = 0) -> Document:
+    return Document(repair_text(str(row.id)), repair_text(row.text), row.source or source, offset)
 
 
 def _nothing(name: str, bad_lines: list[BadLine]) -> str:

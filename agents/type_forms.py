@@ -10,9 +10,11 @@ from typing import Any, Union, get_args, get_origin
 NOTHING = type(None)
 
 
-@lru_cache(maxsize=4096)
 def members(form: Any) -> tuple[Any, ...]:
-    """The members of a union, in order; any other form is its own only member. None becomes `NoneType`."""
+    """The members of a union, in order; any other form is its own only member. None becomes `NoneType`.
+
+    Not cached: `A | B` and `B | A` are equal, so a cache would mix up their orders.
+    """
     if get_origin(form) in (Union, types.UnionType):
         return tuple(member for part in get_args(form) for member in members(part))
     return (NOTHING,) if form is None else (form,)
@@ -63,14 +65,22 @@ def message_types(form: Any) -> tuple[type, ...]:
 
 def is_instance(value: Any, form: Any) -> bool:
     """Whether `value` is one of `form`; every item of a list is looked at."""
-    for member in members(form):
+    for member in _known_members(form):
         item = item_of(member)
+        if member is Any:
+            return True
         if item is not None:
             if isinstance(value, list) and all(is_instance(one, item) for one in value):
                 return True
         elif isinstance(value, member):
             return True
     return False
+
+
+@lru_cache(maxsize=4096)
+def _known_members(form: Any) -> tuple[Any, ...]:
+    """`members` for where their order does not matter."""
+    return members(form)
 
 
 def _fits(wide: Any, narrow: Any) -> bool:

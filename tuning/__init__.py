@@ -1,0 +1,21 @@
+"""Logs become datasets, datasets become candidates, candidates that win become releases. Imports agents."""
+
+from .evaluation import (
+    Difference,
+    RankingReport,
+    evaluate_rankings,
+    ndcg,
+    paired_bootstrap,
+    recall,
+    reciprocal_rank,
+)
+
+__all__ = [
+    "Difference",
+    "RankingReport",
+    "evaluate_rankings",
+    "ndcg",
+    "paired_bootstrap",
+    "recall",
+    "reciprocal_rank",
+]
