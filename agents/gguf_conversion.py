@@ -30,7 +30,7 @@ def convert(source: Path, folder: Path) -> None:
     )
     setattr(model, "hf_quantizer", None)  # noqa: B010 -- no attribute that its types know; else it refuses to be saved, as if it were still quantised
     if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
+        delattr(model.config, "quantization_config")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -77,13 +77,21 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerFast, turns: tuple[ChatTurn, ...
             f"the tokenizer of {tokenizer.name_or_path!r} has no chat template, so no conversation can be put to it; "
             f"name a base that was tuned for chat"
         )
-    conversation = [{"role": turn.speaker, "content": turn.text} for turn in turns]
+    conversation = [{"role": turn.speaker, "content": without_control(tokenizer, turn.text)} for turn in turns]
     try:
         tokens: Any = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_dict=False)
     except TemplateError as error:
         speakers = ", ".join(turn.speaker for turn in turns)
         raise EngineError(f"the chat template refuses the turns ({speakers}): {error}") from error
     return [int(token) for token in tokens]
+
+
+def without_control(tokenizer: PreTrainedTokenizerFast, text: str) -> str:
+    """`text` with the tokenizer's control tokens broken up, so that no turn can end itself or begin another."""
+    for token in tokenizer.all_special_tokens:
+        if len(token) > 1:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:

@@ -37,7 +37,7 @@ def read_output(consumes: Any, produces: Any) -> OutputReading:
     faults = [*_faults_of_input(consumes), *_faults_of_forms(produces, kinds)]
     heads: list[Decision] = []
     if not faults:
-        found = _routed(consumes, kinds) if len(kinds) > 1 else _headed(consumes, kinds[0])
+        found = _routed(consumes, kinds) if kinds[1:] else _headed(consumes, kinds[0])
         for one in found:
             faults.append(one) if isinstance(one, str) else heads.append(one)
         if not faults:

@@ -41,11 +41,13 @@ def feature_names(kind: type[Message]) -> tuple[str, ...]:
 
 
 def _feature_names(kind: type[Message], within: tuple[type, ...]) -> Iterator[str]:
+    if kind is Passage:  # its numbers are a span and a score
+        return
     for name, field in kind.model_fields.items():
         forms = [form for form in members(field.annotation) if form is not NOTHING]
         if forms and all(form in NUMBERS for form in forms):
             yield name
-        elif len(forms) == 1 and _is_message(forms[0]) and forms[0] not in (*within, Passage):
+        elif len(forms) == 1 and _is_message(forms[0]) and forms[0] not in within:
             yield from (f"{name}.{inner}" for inner in _feature_names(forms[0], (*within, forms[0])))
 
 

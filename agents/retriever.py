@@ -48,7 +48,7 @@ class Retriever(Described[In, Out]):
             files, or an iterable of passages, texts or mappings.
         base: the encoder: a base checkpoint's name, a folder or a hub id.
         top_k: passages in an answer, at most.
-        name: its name in a graph; the role unless given.
+        name: its name in a graph; the last part of the role unless given.
         fusion: how the search by words and the search by meaning are joined.
         chunking: how long texts are cut.
         cache_folder: where embeddings are kept; `embeddings` in COTERIE_HOME unless given.
@@ -72,7 +72,7 @@ class Retriever(Described[In, Out]):
         if top_k < 1:
             raise ValueError(f"retriever {role!r} cannot answer with {top_k} passages; expected top_k >= 1")
         self.role = role
-        self.name = name or role
+        self.name = name or role.rpartition("/")[2]
         self.base = base
         self.top_k = top_k
         self.fusion = fusion

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import bm25s
@@ -101,9 +102,8 @@ def bm25_scores(corpus: Corpus, queries: Queries) -> np.ndarray:
     ranking = bm25s.BM25()
     texts = [document.text for document in corpus.documents]
     ranking.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
-    asked: list[list[str]] = bm25s.tokenize(
-        list(queries.texts.values()), stopwords="en", return_ids=False, show_progress=False
-    )
+    questions = list(queries.texts.values())
+    asked: Any = bm25s.tokenize(questions, stopwords="en", return_ids=False, show_progress=False)
     return np.stack([ranking.get_scores(tokens) if tokens else np.zeros(len(texts)) for tokens in asked])
 
 
@@ -139,8 +139,8 @@ async def search_all(corpus: Corpus, queries: Queries) -> tuple[Rankings, float,
 
 def best(scores: np.ndarray, queries: Sequence[str], names: Sequence[str]) -> Rankings:
     """The names of the best passages of each query from scores (Q, N)."""
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
-    return {query: [names[place] for place in places] for query, places in zip(queries, order.tolist(), strict=True)}
+    order: list[list[int]] = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH].tolist()
+    return {query: [names[place] for place in places] for query, places in zip(queries, order, strict=True)}
 
 
 def reciprocal_ranks(scores: np.ndarray) -> np.ndarray:

@@ -117,9 +117,9 @@ async def test_an_empty_corpus_fails_each_request_and_can_be_mended(
     assert (await search.handle(Query(text="sales"), Context(host))).passages[0].id == "a.txt"
 
 
-def test_the_name_is_the_role_unless_given() -> None:
+def test_the_name_is_the_last_part_of_the_role_unless_given() -> None:
     """A graph may hold two retrievers of one role."""
-    assert Retriever[Query, Evidence]("finance/search", passages=REPORTS).name == "finance/search"
+    assert Retriever[Query, Evidence]("finance/search", passages=REPORTS).name == "search"
     assert Retriever[Query, Evidence]("finance/search", passages=REPORTS, name="again").name == "again"
 
 

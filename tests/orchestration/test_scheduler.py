@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from coterie.agents import Failure, Message, ScriptedAgent
 from coterie.orchestration import (
     Flow,
@@ -247,7 +248,9 @@ def routed() -> Flow[Any, Any]:
     return flow_of(wire)
 
 
-@pytest.mark.parametrize(("answer", "taken"), [(text(), "small"), (Number(value=3), "large"), (Special(text=""), "small")])
+@pytest.mark.parametrize(
+    ("answer", "taken"), [(text(), "small"), (Number(value=3), "large"), (Special(text=""), "small")]
+)
 def test_a_union_goes_where_its_member_goes(answer: Message, taken: str) -> None:
     """`on=` follows the class of the answer, subclasses included."""
     play = Play(routed())

@@ -224,8 +224,8 @@ def test_a_node_without_annotations_is_refused() -> None:
         flow.end(bare, mute)
 
     assert faults(wire) == [
-        "'bare': node 'bare' needs an annotation for parameter 'question'",
-        "'mute': node 'mute' needs a return annotation",
+        "node 'bare' needs an annotation for parameter 'question'",
+        "node 'mute' needs a return annotation",
     ]
 
 
@@ -271,7 +271,7 @@ def test_a_keyword_that_is_neither_given_nor_context_is_refused() -> None:
         flow.end(odd)
 
     assert faults(wire) == [
-        "'odd': node 'odd' has the keyword-only parameter 'asked', which is neither Given[…] nor Context",
+        "node 'odd' has the keyword-only parameter 'asked', which is neither Given[…] nor Context",
     ]
 
 

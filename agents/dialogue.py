@@ -1,0 +1,148 @@
+"""`DialogueManager`: an agent that writes, with a causal language model, what its output type says and nothing else.
+
+A light description: role, instructions, base, budgets. Its output fields become a grammar (grammar.py) that decoding
+cannot leave; `citations` may name only passages that the message holds. This file loads no torch and decodes nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from .agent import Context, Described, In, Out
+from .errors import OutputTypeError
+from .grammar import CITATIONS, grammar_faults, grammar_of, text_fields
+from .inference import Generation, Inference
+from .messages import Message, Origin, Passage
+from .prompting import Prompter, passages_in
+from .type_forms import describe, members
+
+
+class DialogueManager(Described[In, Out]):
+    """Writes an `Out` in answer to an `In`.
+
+        write = DialogueManager[Brief, Note]("finance/writer", instructions="Answer from the passages and cite them.")
+
+    Args:
+        role: the role's name, under which it is tuned and logged.
+        instructions: what to write and how, in plain words; the system turn.
+        base: the language model: a base checkpoint's name, a folder or a hub id.
+        max_new_tokens: tokens for all texts of one answer together, at most.
+        temperature: 0: always the likeliest token; higher: sampled, repeatably for a seed.
+        history_tokens: tokens of earlier turns of the thread that are shown, at most.
+        name: its name in a graph; the last part of the role unless given.
+
+    Raises:
+        ValueError: `max_new_tokens` is below 1.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        *,
+        instructions: str,
+        base: str = "smollm2-135m",
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        history_tokens: int = 512,
+        name: str | None = None,
+    ) -> None:
+        if max_new_tokens < 1:
+            raise ValueError(f"dialogue manager {role!r} cannot write {max_new_tokens} tokens; expected at least 1")
+        self.role = role
+        self.name = name or role.rpartition("/")[2]
+        self.instructions = instructions
+        self.base = base
+        self.max_new_tokens = max_new_tokens
+        self.temperature = temperature
+        self.history_tokens = history_tokens
+
+    def faults(self) -> list[str]:
+        """Why these types cannot be written, in sentences; empty where they can."""
+        consumes = self.signature.consumes
+        takes = isinstance(consumes, type) and issubclass(consumes, Message)
+        problem = [] if takes else [f"a dialogue manager takes one message type, not {describe(consumes)}"]
+        return problem + grammar_faults(self.signature.produces)
+
+    async def handle(self, message: In, context: Context) -> Out:
+        """The answer to `message`; its first text goes to `context.listen` as it is written.
+
+        Raises:
+            OutputTypeError: no grammar can promise the output type.
+            ContextOverflow: the message does not fit the model's context even without its passages.
+        """
+        if faults := self.faults():
+            raise OutputTypeError(f"dialogue manager {self.name!r}: {'; '.join(faults)}")
+        told = cast("Message", message)  # as faults() made sure
+        engine, produces, passages = context.host.engine, self.signature.produces, list(passages_in(told))
+        longest = grammar_of(produces, _handles(len(passages)), self.max_new_tokens).longest
+        prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
+        history = context.history(context.node)
+        prompt = await prompter.prompt(self.instructions, told, history, self.history_tokens)
+        grammar = grammar_of(produces, _handles(prompt.shown), self.max_new_tokens)
+        completion = await engine.generate(
+            Generation(self.base, prompt.turns, grammar.text, longest, self.temperature, context.seed),
+            _FirstText(produces, context.listen).take,
+        )
+        origin = Origin(role=self.role, weights=await self._weights(engine))
+        return cast("Out", _read(produces, completion.text, passages).made_by(origin))
+
+    async def _weights(self, engine: Inference) -> str:
+        """What decides this role's answers: the base's weights, the instructions and the output's schema."""
+        schemas = [kind.model_json_schema() for kind in members(self.signature.produces)]
+        decided_by = [await engine.digest(self.base), self.instructions, self.max_new_tokens, self.temperature, schemas]
+        return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
+
+
+def _handles(passages: int) -> list[str]:
+    """What `citations` may name: the numbers under which passages are shown."""
+    return [str(number) for number in range(1, passages + 1)]
+
+
+def _read(produces: Any, text: str, passages: Sequence[Passage]) -> Message:
+    """The message that `text` is, its citations turned from numbers into the passages' ids."""
+    kinds = {kind.schema_name: kind for kind in members(produces)}
+    fields: dict[str, Any] = json.loads(text)
+    kind = kinds[fields.pop("kind")] if len(kinds) > 1 else next(iter(kinds.values()))
+    message: Message = kind.model_validate(_cited(fields, passages), strict=False)
+    return message
+
+
+def _cited(value: Any, passages: Sequence[Passage]) -> Any:
+    if isinstance(value, list):
+        return [_cited(item, passages) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: list(dict.fromkeys(passages[int(handle) - 1].id for handle in item))
+        if name == CITATIONS
+        else _cited(item, passages)
+        for name, item in value.items()
+    }
+
+
+@dataclass(slots=True)
+class _FirstText:
+    """Passes on the first text of a JSON reply as it is written, without the JSON around it."""
+
+    produces: Any
+    listen: Callable[[str], None]
+    _before: str = ""
+    _state: str = "before"
+
+    def take(self, piece: str) -> None:
+        if self._state == "before":
+            self._before += piece
+            openings = [f'"{name}":"' for kind in members(self.produces) for name in text_fields(kind)[:1]]
+            places = [(self._before.find(opening), opening) for opening in openings if opening in self._before]
+            if not places:
+                return
+            place, opening = min(places)
+            piece, self._state = self._before[place + len(opening) :], "inside"
+        if self._state == "inside":
+            text, quote, _ = piece.partition('"')
+            if quote:
+                self._state = "after"
+            if text:
+                self.listen(text)

@@ -1,0 +1,208 @@
+"""The releases of a role on disk: which there are, which is live, and what is in them. Reading only.
+
+    COTERIE_HOME/releases/<role>/<digest>/release.json       what it is: role, base, heads, hash of each file
+    COTERIE_HOME/releases/<role>/<digest>/head.safetensors   its weights
+    COTERIE_HOME/releases/<role>/live.json                   which is live, which were before, and what was done
+
+A release is stored once and never changed: its digest is the hash of its release.json, which holds the hash of
+everything else, and both are checked when it is read. Storing and promoting is done by promotion.py.
+
+This file knows nothing of torch, of how heads are computed, or of why a release is good.
+"""
+
+import hashlib
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .checkpoints import file_digest, home
+from .decisions import Decision, DecisionKind, Regression
+from .errors import CheckpointError, CheckpointNotFound, ReleaseCorrupt
+
+MANIFEST = "release.json"
+HEAD = "head.safetensors"
+POINTER = "live.json"
+ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,7}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+Action: TypeAlias = Literal["promote", "rollback"]
+
+
+class StoredHead(BaseModel):
+    """Which decision a head was trained for, by names: what must fit the output type that it serves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: DecisionKind
+    field: str = ""  # "" of a routing head
+    labels: tuple[str, ...]  # in the order of the head's rows
+    low: float | None = None  # of a regression
+    high: float | None = None
+
+    @classmethod
+    def of(cls, decision: Decision) -> "StoredHead":
+        """The head that `decision` asks for."""
+        low, high = (decision.low, decision.high) if isinstance(decision, Regression) else (None, None)
+        return cls(kind=decision.kind, field=decision.field, labels=decision.labels, low=low, high=high)
+
+    def __str__(self) -> str:
+        bounds = "" if self.low is None else f" from {self.low:g} to {self.high:g}"
+        return f"{self.kind}{' ' * bool(self.field)}{self.field} [{', '.join(self.labels)}]{bounds}"
+
+
+class Manifest(BaseModel):
+    """What release.json holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1  # of this format
+    role: str
+    kind: Literal["classifier"] = "classifier"
+    base: str
+    base_digest: str  # sha256 hex of the base's weights
+    heads: tuple[StoredHead, ...]
+    features: tuple[str, ...] = ()  # names of the numeric features, in the order of the head's columns
+    calibrated: bool = False  # whether probabilities were calibrated on held-out rows
+    created: datetime
+    note: str = ""  # for a person: what it was tuned on
+    files: dict[str, str]  # sha256 hex of each file beside this one
+
+
+class Promotion(BaseModel):
+    """One change of which release is live."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: Action
+    live: str | None  # digest that was live afterwards; None: the role worked zero-shot again
+    at: datetime
+
+
+class LivePointer(BaseModel):
+    """What live.json holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stack: tuple[str, ...] = Field(default=())  # promoted digests, the live one last; a rollback takes it away
+    log: tuple[Promotion, ...] = ()  # oldest first
+
+
+class Release(BaseModel):
+    """A stored release that was found whole."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str  # sha256 hex of its release.json
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def head_path(self) -> Path:
+        """The file with its weights."""
+        return self.folder / HEAD
+
+
+def check_role(role: str) -> None:
+    """Refuses what cannot name a role, and could lead out of the folder of releases.
+
+    Raises:
+        CheckpointError: `role` is no role's name.
+    """
+    if not ROLE.fullmatch(role) or any(DIGEST.fullmatch(part) for part in role.split("/")):
+        raise CheckpointError(
+            f"{role!r} is no name of a role; expected letters, digits, '.', '_' and '-' in up to eight parts "
+            f"with '/' between them, such as 'finance/mood'"
+        )
+
+
+def role_folder(role: str) -> Path:
+    """Where releases of `role` lie.
+
+    Raises:
+        CheckpointError: `role` is no role's name.
+    """
+    check_role(role)
+    return home() / "releases" / role
+
+
+def live(role: str) -> Release | None:
+    """The release that answers for `role` now, checked; None where the role works zero-shot. Blocks.
+
+    Raises:
+        ReleaseCorrupt: a file of it was changed or is missing.
+    """
+    stack = pointer(role).stack
+    return release(role, stack[-1]) if stack else None
+
+
+def release(role: str, digest: str) -> Release:
+    """The release of `role` with this digest, or with the one digest that begins so; its files are checked. Blocks.
+
+    Raises:
+        CheckpointNotFound: there is none, or more than one begins so.
+        ReleaseCorrupt: a file of it was changed or is missing.
+    """
+    found = [stored for stored in stored_digests(role) if digest and stored.startswith(digest)]
+    if len(found) != 1:
+        have = ", ".join(stored[:12] for stored in stored_digests(role)) or "none"
+        raise CheckpointNotFound(f"{role!r} has {len(found)} releases {digest[:12]!r}; it has: {have}")
+    return _read(role, found[0])
+
+
+def releases(role: str) -> tuple[Release, ...]:
+    """Every release of `role`, oldest first, each checked. Blocks."""
+    found = [_read(role, digest) for digest in stored_digests(role)]
+    return tuple(sorted(found, key=lambda one: (one.manifest.created, one.digest)))
+
+
+def history(role: str) -> tuple[Promotion, ...]:
+    """What was promoted and rolled back, oldest first. Blocks."""
+    return pointer(role).log
+
+
+def roles() -> tuple[str, ...]:
+    """The roles that have releases. Blocks."""
+    top = home() / "releases"
+    folders = {path.parent.parent for path in top.glob(f"**/{MANIFEST}") if DIGEST.fullmatch(path.parent.name)}
+    return tuple(sorted(folder.relative_to(top).as_posix() for folder in folders))
+
+
+def stored_digests(role: str) -> list[str]:
+    """Digests of what is stored for `role`, unchecked."""
+    folder = role_folder(role)
+    return sorted(path.name for path in folder.iterdir() if DIGEST.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def pointer(role: str) -> LivePointer:
+    """Which release of `role` is live, and which were before."""
+    path = role_folder(role) / POINTER
+    try:
+        return LivePointer.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return LivePointer()
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise CheckpointError(f"{path} is damaged: {reason}; delete it, and promote a release again") from error
+
+
+def _read(role: str, digest: str) -> Release:
+    folder = role_folder(role) / digest
+    path = folder / MANIFEST
+    try:
+        content = path.read_bytes()
+        manifest = Manifest.model_validate_json(content)
+    except FileNotFoundError as error:
+        raise ReleaseCorrupt(role, path, "is missing") from error
+    except ValidationError as error:
+        raise ReleaseCorrupt(role, path, f"cannot be read: {error.errors()[0]['msg']}") from error
+    if hashlib.sha256(content).hexdigest() != digest or manifest.role != role:
+        raise ReleaseCorrupt(role, path, "was changed after it had been stored")
+    for name, expected in manifest.files.items():
+        if Path(name).name != name or not (folder / name).is_file():
+            raise ReleaseCorrupt(role, folder / name, "is missing")
+        if file_digest(folder / name) != expected:
+            raise ReleaseCorrupt(role, folder / name, "was changed after it had been stored")
+    return Release(digest=digest, folder=folder, manifest=manifest)
