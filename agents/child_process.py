@@ -3,6 +3,7 @@
 This file knows nothing of what is run.
 """
 
+import atexit
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ def run_watched(command: Sequence[str], environment: Mapping[str, str], tick: Ca
         text=True,
         errors="replace",
     ) as process:
+        atexit.register(process.kill)  # a daemon thread, such as trio's, is not told that the program ends
         try:
             while True:
                 try:
@@ -49,6 +51,8 @@ def run_watched(command: Sequence[str], environment: Mapping[str, str], tick: Ca
         except BaseException:
             process.kill()
             raise
+        finally:
+            atexit.unregister(process.kill)
 
 
 def check_still_wanted() -> None:

@@ -11,6 +11,7 @@ from llguidance import LLMatcher, LLTokenizer
 from transformers import PreTrainedTokenizerFast
 
 from .errors import EngineError
+from .inference import END_OF_TURN
 
 COMPLETE = frozenset({"NoExtension", "EndOfSentence"})  # reasons to stop that leave a whole sentence
 
@@ -21,6 +22,7 @@ class Grammars:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, vocabulary: int) -> None:
         self._tokenizer: LLTokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary)
         self._vocabulary = vocabulary
+        self._end_of_turn = f"<[{tokenizer.eos_token_id}]>"
 
     def constraint(self, grammar: str) -> "Constraint":
         """The start of a sentence of `grammar`, an llguidance Lark grammar.
@@ -28,7 +30,7 @@ class Grammars:
         Raises:
             EngineError: it is not a valid grammar.
         """
-        compiled = LLMatcher.grammar_from_lark(grammar)
+        compiled = LLMatcher.grammar_from_lark(grammar.replace(END_OF_TURN, self._end_of_turn))
         fault = LLMatcher.validate_grammar(compiled, self._tokenizer)
         if fault:
             raise EngineError(f"this is no valid grammar: {fault}\n{grammar}")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from .agent import Context, Described, In, Out
 from .errors import OutputTypeError
-from .grammar import CITATIONS, grammar_faults, grammar_of, text_fields
+from .grammar import CITATIONS, grammar_faults, grammar_of, spoken_field, text_fields
 from .inference import Generation, Inference
 from .messages import Message, Origin, Passage
 from .prompting import Prompter, passages_in
@@ -82,7 +82,14 @@ class DialogueManager(Described[In, Out]):
         prompt = await prompter.prompt(self.instructions, told, history, self.history_tokens)
         grammar = grammar_of(produces, _handles(prompt.shown), self.max_new_tokens)
         completion = await engine.generate(
-            Generation(self.base, prompt.turns, grammar.text, longest, self.temperature, context.seed),
+            Generation(
+                base=self.base,
+                turns=prompt.turns,
+                grammar=grammar.text,
+                max_new_tokens=longest,
+                temperature=self.temperature,
+                seed=context.seed,
+            ),
             _FirstText(produces, context.listen).take,
         )
         origin = Origin(role=self.role, weights=await self._weights(engine))
@@ -91,7 +98,8 @@ class DialogueManager(Described[In, Out]):
     async def _weights(self, engine: Inference) -> str:
         """What decides this role's answers: the base's weights, the instructions and the output's schema."""
         schemas = [kind.model_json_schema() for kind in members(self.signature.produces)]
-        decided_by = [await engine.digest(self.base), self.instructions, self.max_new_tokens, self.temperature, schemas]
+        settings = [self.instructions, self.max_new_tokens, self.temperature]
+        decided_by = [await engine.digest(self.base), *settings, schemas]
         return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
 
 
@@ -103,7 +111,9 @@ def _handles(passages: int) -> list[str]:
 def _read(produces: Any, text: str, passages: Sequence[Passage]) -> Message:
     """The message that `text` is, its citations turned from numbers into the passages' ids."""
     kinds = {kind.schema_name: kind for kind in members(produces)}
-    fields: dict[str, Any] = json.loads(text)
+    spoken = spoken_field(produces)
+    said, _, rest = text.partition("\n") if spoken else ("", "", text)
+    fields: dict[str, Any] = json.loads(rest) | ({spoken: said} if spoken else {})
     kind = kinds[fields.pop("kind")] if len(kinds) > 1 else next(iter(kinds.values()))
     message: Message = kind.model_validate(_cited(fields, passages), strict=False)
     return message
@@ -124,7 +134,7 @@ def _cited(value: Any, passages: Sequence[Passage]) -> Any:
 
 @dataclass(slots=True)
 class _FirstText:
-    """Passes on the first text of a JSON reply as it is written, without the JSON around it."""
+    """Passes on the first text of a reply as it is written, without the JSON around it."""
 
     produces: Any
     listen: Callable[[str], None]
@@ -132,6 +142,8 @@ class _FirstText:
     _state: str = "before"
 
     def take(self, piece: str) -> None:
+        if self._state == "before" and spoken_field(self.produces):
+            self._state = "inside"
         if self._state == "before":
             self._before += piece
             openings = [f'"{name}":"' for kind in members(self.produces) for name in text_fields(kind)[:1]]
@@ -141,8 +153,8 @@ class _FirstText:
             place, opening = min(places)
             piece, self._state = self._before[place + len(opening) :], "inside"
         if self._state == "inside":
-            text, quote, _ = piece.partition('"')
-            if quote:
+            text, end, _ = piece.partition("\n" if spoken_field(self.produces) else '"')
+            if end:
                 self._state = "after"
             if text:
                 self.listen(text)

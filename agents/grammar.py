@@ -1,7 +1,8 @@
-"""From an output type to a grammar: every text of it is JSON that the type accepts, whatever weights write it.
+"""From an output type to a grammar: every text of it is a reply that the type accepts, whatever weights write it.
 
-The grammar is llguidance's dialect of Lark. Scaffolding is fixed and fields come in their order, so only values are left to
-the model. Each text may take a number of tokens and then is closed, so a reply always ends. Where a type cannot be
+A reply is one JSON object. A type whose first field is a text is spoken first: the text stands on a line before the object
+of the other fields, because a small model answers better in prose than inside JSON. The grammar is llguidance's dialect
+of Lark; scaffolding is fixed and fields keep their order, so only values are left to the model. Each text may take a number of tokens and then is closed, so a reply always ends. Where a type cannot be
 promised (an unbounded number, say), that is a fault, not a weaker grammar. This file knows nothing of models.
 """
 
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Len, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
 
+from .inference import END_OF_TURN
 from .messages import Calibrated, Message
 from .type_forms import NOTHING, describe, item_of, members
 
@@ -57,10 +59,18 @@ def grammar_of(produces: Any, handles: Sequence[str], text_tokens: int) -> Gramm
     """
     writer = _Writer(tuple(handles), text_tokens)
     kinds = members(produces)
-    tagged = len(kinds) > 1
-    starts = [writer.message(kind, _tag(kind) if tagged else "") for kind in kinds]
+    if spoken := spoken_field(produces):
+        starts = [writer.spoken(kinds[0], spoken)]
+    else:
+        starts = [writer.message(kind, _tag(kind) if len(kinds) > 1 else "") for kind in kinds]
     rules = [f"start: {' | '.join(part.rule for part in starts)}", *writer.rules]
     return Grammar("\n".join(rules) + "\n", max(part.longest for part in starts) + 1)
+
+
+def spoken_field(produces: Any) -> str | None:
+    """The text that stands before the JSON object; None for a union and where the first field is no text."""
+    first = next(iter(_written(produces)), None) if len(members(produces)) == 1 else None
+    return first[0] if first is not None and first[1].annotation is str else None
 
 
 def text_fields(kind: type[Message]) -> list[str]:
@@ -84,10 +94,16 @@ class _Writer:
     text_tokens: int
     rules: list[str] = field(default_factory=list)
 
-    def message(self, kind: type[Message], tag: str = "") -> _Part:
+    def spoken(self, kind: type[Message], field: str) -> _Part:
+        budget = self.text_tokens // len(text_fields(kind))
+        text = self.text(kind.model_fields[field].metadata, budget)
+        return _sequence([text, _fixed("\n"), self.message(kind, leave_out=field)])
+
+    def message(self, kind: type[Message], tag: str = "", leave_out: str | None = None) -> _Part:
         texts = max(1, len(text_fields(kind)))
+        fields = [(name, info) for name, info in _written(kind) if name != leave_out]
         parts = [_fixed("{" + tag)]
-        for position, (name, info) in enumerate(_written(kind)):
+        for position, (name, info) in enumerate(fields):
             comma = "," if position or tag else ""
             parts += [_fixed(f"{comma}{json.dumps(name)}:"), self.value(name, info, self.text_tokens // texts)]
         return _sequence([*parts, _fixed("}")])
@@ -110,7 +126,7 @@ class _Writer:
         if get_origin(form) is Literal or form is bool or _is_enum(form):
             return _either([_fixed(json.dumps(value)) for value in _choices(form)])
         if form is str:
-            return self.text(metadata, budget)
+            return _sequence([_QUOTE, self.text(metadata, budget), _QUOTE])
         if form in (int, float):
             return _either([_fixed(json.dumps(value)) for value in _numbers(form, metadata)])
         if (item := item_of(form)) is not None:
@@ -123,8 +139,9 @@ class _Writer:
         name = f"text_{len(self.rules)}"
         rest = f"{_NEXT}{{{max(0, fewest - 1)},{max(0, most - 1)}}}"
         self.rules.append(f"{name}[max_tokens={max(1, budget)}]: /{_FIRST}{rest}/")
-        quoted = f'"\\"" {name} "\\""' if fewest else f'"\\"" {name}? "\\""'
-        return _Part(quoted, max(1, budget) + SLACK + 2)
+        # A model that has said all it wants ends its turn; allowing that here keeps it from rambling on.
+        ended = f"{name} {END_OF_TURN}?"
+        return _Part(ended if fewest else f"({ended})?", max(1, budget) + SLACK + 1)
 
     def citations(self, info: FieldInfo) -> _Part:
         fewest, most = _lengths(info.metadata, 0, ITEMS)
@@ -132,6 +149,9 @@ class _Writer:
             return _fixed("[]")
         handle = _either([_fixed(json.dumps(handle)) for handle in self.handles])
         return _listed(handle, fewest, max(fewest, min(most, len(self.handles))))
+
+
+_QUOTE = _Part('"\\""', 1)
 
 
 def _faults_of(kind: type[Message], within: tuple[type, ...]) -> Iterator[str]:
@@ -274,4 +294,3 @@ def _listed(item: _Part, fewest: int, most: int) -> _Part:
     more = f'("," {item.rule}){{{max(0, fewest - 1)},{most - 1}}}'
     filled = f"{item.rule} {more}"
     return _Part(f'"[" {filled if fewest else f"({filled})?"} "]"', 2 + most * (item.longest + 1))
-

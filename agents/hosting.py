@@ -12,8 +12,8 @@ from .inference import Inference
 class LocalHost:
     """The `Host` that a runtime uses, and that a test or a script can use without one.
 
-        host = LocalHost(engine)
-        answer = await agent.handle(message, Context(host))
+    host = LocalHost(engine)
+    answer = await agent.handle(message, Context(host))
     """
 
     def __init__(self, engine: Inference) -> None:

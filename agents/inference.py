@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     FloatArray: TypeAlias = NDArray[np.float32]
 
+END_OF_TURN = "<|end_of_turn|>"
+"""In a grammar: the token with which a model ends its turn, whatever it is called. It is no part of the reply's text."""
+
 Speaker: TypeAlias = Literal["system", "user", "assistant"]
 
 
@@ -30,7 +33,7 @@ class Generation:
 
     base: str  # base checkpoint: its name, a folder or a hub id
     turns: tuple[ChatTurn, ...]
-    grammar: str | None = None  # llguidance Lark grammar that the reply cannot leave; None: free text
+    grammar: str | None = None  # llguidance Lark grammar that the reply cannot leave, may hold END_OF_TURN
     max_new_tokens: int = 256  # tokens; a grammar must be able to end within them
     temperature: float = 0.0  # 0: greedy
     seed: int = 0  # used when temperature > 0

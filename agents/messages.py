@@ -99,7 +99,8 @@ class Message(BaseModel):
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), self.model_dump_json()))
+        plain = (value for value in self.__dict__.values() if isinstance(value, str | int | float))
+        return hash((type(self), *plain))  # equal messages may differ in the order of a dictionary, so it is left out
 
 
 class Passage(Message):
@@ -185,7 +186,10 @@ class Registry:
                 f"{stored.kind} was stored as version {stored.version}, but the program has version "
                 f"{kind.schema_version}"
             )
-        message = kind.model_validate(stored.body, strict=False)
+        try:
+            message = kind.model_validate(stored.body, strict=False)
+        except ValidationError as error:
+            raise MessageError(f"this is no stored {stored.kind}: {error}") from error
         return message if stored.origin is None else message.made_by(stored.origin)
 
 
@@ -215,13 +219,26 @@ def _repaired(value: Any) -> tuple[Any, int]:
         text = repair_text(value)
         return text, len(text) if text.isascii() else len(text.encode())
     if isinstance(value, Mapping):
-        return _repaired_fields(value)
-    if isinstance(value, list | tuple):
+        return _repaired_entries(value)
+    if isinstance(value, list | tuple | set | frozenset):
         items = [_repaired(item) for item in value]
-        return type(value)([item for item, _ in items]), sum([size for _, size in items])
+        make = getattr(type(value), "_make", type(value))  # a named tuple is not made from a list as others are
+        return make([item for item, _ in items]), sum([size for _, size in items])
     if isinstance(value, Message):
         return value, _repaired_fields(value.__dict__)[1]
-    return value, 8
+    return value, len(value) if isinstance(value, bytes | bytearray) else 8
+
+
+def _repaired_entries(entries: Mapping[Any, Any]) -> tuple[dict[Any, Any], int]:
+    clean: dict[Any, Any] = {}
+    total = 0
+    for key, value in entries.items():
+        name, size_of_key = _repaired(key)
+        clean[name], size = _repaired(value)
+        total += size_of_key + size
+    if len(clean) < len(entries):
+        raise PydanticCustomError("repeated_key", "two keys are the same once their text is repaired; rename one")
+    return clean, total
 
 
 def _repaired_fields(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], int]:

@@ -74,7 +74,7 @@ class Reply:
         token = self._choose(logits if self._constraint is None else self._constraint.masked(logits))
         if self._constraint is not None:
             self._constraint.take(token)
-        if token in self._stops:
+        if token in self._stops and (self._constraint is None or self._constraint.ended):
             self._end("end")
             return
         self.new.append(token)

@@ -38,18 +38,27 @@ class Shape:
                     graph.add_edge(source, target, edge=edge)
         graph.add_edges_from((name, END) for name in self.nodes if name in self.ends)
         for handler, node in self.stands_in.items():
-            graph.add_edges_from((handler, target) for target in {*graph.successors(node)} - {handler})
+            ways = [*graph.out_edges(node, data="edge")]
+            graph.add_edges_from((handler, end, {"edge": edge}) for _, end, edge in ways if not isinstance(edge, Catch))
         return graph
 
     @cached_property
     def stands_in(self) -> Mapping[str, str]:
-        """Handler without edges of its own -> the one node whose place it takes."""
-        leaving = {source for edge in self.edges for source in sources_of(edge)} | self.ends
+        """Handler without edges of its own -> the one node whose place it takes; that node may be a handler, too."""
+        leads = (edge for edge in self.edges if not isinstance(edge, Catch))
+        leaving = {source for edge in leads for source in sources_of(edge)} | self.ends
         caught: dict[str, set[str]] = {}
         for edge in self.edges:
             if isinstance(edge, Catch) and edge.target not in leaving:
                 caught.setdefault(edge.target, set()).add(edge.source)
-        return {handler: min(nodes) for handler, nodes in caught.items() if len(nodes) == 1}
+        places = {handler: min(nodes) for handler, nodes in caught.items() if len(nodes) == 1}
+        for handler, place in places.items():
+            seen = {handler}
+            while place in places and place not in seen:
+                seen.add(place)
+                place = places[place]
+            places[handler] = place
+        return places
 
     @cached_property
     def reachable(self) -> frozenset[str]:
@@ -64,8 +73,11 @@ class Shape:
             for source, target, edge in self._facts
             if not (isinstance(edge, Link) and edge.max_visits is not None and target == edge.target)
         )
-        knots = [rest.subgraph(knot) for knot in nx.strongly_connected_components(rest)]
-        return [[edge[0] for edge in nx.find_cycle(knot)] for knot in knots if knot.number_of_edges()]
+        order = {name: position for position, name in enumerate(rest)}
+        knots = sorted(nx.strongly_connected_components(rest), key=lambda knot: min(order[name] for name in knot))
+        # Each knot is copied in the order of declaration, so that its cycle is always told from the same node on.
+        copies = [nx.DiGraph(edge for edge in rest.edges if knot.issuperset(edge)) for knot in knots]
+        return [[edge[0] for edge in nx.find_cycle(knot)] for knot in copies if knot.number_of_edges()]
 
     @property
     def _facts(self) -> Iterable[tuple[str, str, Edge | None]]:
@@ -114,14 +126,18 @@ class Shape:
         while changed:
             changed = False
             for name in before:
-                ways = [self._before_edge(edge, name, before) for edge in self.edges if name in targets_of(edge)]
+                ways = [
+                    self._before_edge(edge, before)
+                    for edge in self.edges
+                    if name in targets_of(edge) and not before.keys().isdisjoint(sources_of(edge))
+                ]
                 ways += [frozenset({(START, None)})] if name in self.starts else []
                 now = frozenset.intersection(*ways) if ways else frozenset()
                 changed |= now != before[name]
                 before[name] = now
         return before
 
-    def _before_edge(self, edge: Edge, target: str, before: Mapping[str, frozenset[Produced]]) -> frozenset[Produced]:
+    def _before_edge(self, edge: Edge, before: Mapping[str, frozenset[Produced]]) -> frozenset[Produced]:
         def through(name: str) -> frozenset[Produced]:
             return before.get(name, frozenset()) | {(name, None)}
 
@@ -134,7 +150,7 @@ class Shape:
                 fork = self.fork_of(join)
                 return through(fork.source) if fork else through(join.source)
             case Link(source=source, on=on):
-                return through(source) | ({(source, on)} if on is not None and target == edge.target else set())
+                return through(source) | ({(source, on)} if on is not None else set())
             case Fork(source=source):
                 return through(source)
 

@@ -16,7 +16,10 @@ class Log(Protocol):
     """Keeps the facts of runs. What `commit` has returned for is kept; nothing else is promised to be."""
 
     async def commit(self, run: str, events: Sequence[Event]) -> None:
-        """Append `events`, which follow each other without gaps, all or none of them."""
+        """Append `events`, which follow each other without gaps, all or none of them.
+
+        Calls for one run may overlap; their events are kept in the order of the calls.
+        """
         ...
 
     def read(self, run: str, after: int = 0) -> Sequence[Event]:

@@ -64,7 +64,8 @@ class Policy:
 
         Full jitter as in M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
         """
-        return chance.uniform(0, min(self.backoff_limit, self.backoff * 2.0 ** (attempt - 1)))
+        doublings = min(attempt - 1, 64)  # more would overflow long after the limit was reached
+        return chance.uniform(0, min(self.backoff_limit, self.backoff * 2.0**doublings))
 
 
 class Node(Protocol[In_contra, Out_co]):
@@ -85,13 +86,17 @@ class FunctionNode(Generic[In, Out]):
     name: str
     policy: Policy
 
-    @cached_property
+    @property
     def signature(self) -> Signature[In, Out]:
         """Inputs from the positional parameters, output from the return annotation.
 
         Raises:
             NodeDefinitionError: an annotation is missing or names something that does not exist.
         """
+        return self._signature  # a cached_property itself is no property to every type checker
+
+    @cached_property
+    def _signature(self) -> Signature[In, Out]:
         inputs = [self._hint(parameter.name) for parameter in self._parameters if _is_positional(parameter)]
         if not inputs:
             raise NodeDefinitionError(f"node {self.name!r} takes no message; give it one positional parameter")
@@ -117,6 +122,12 @@ class FunctionNode(Generic[In, Out]):
 
     def faults(self) -> list[str]:
         """What is wrong with the function's parameters, in sentences."""
+        variadic = [one for one in self._parameters if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+        if variadic:
+            return [
+                f"node {self.name!r} takes {parameter}; name each parameter, because each is matched by itself"
+                for parameter in (f"{'*' if one.kind is one.VAR_POSITIONAL else '**'}{one.name}" for one in variadic)
+            ]
         try:
             self.signature  # noqa: B018 - reading it resolves every annotation
             strange = [name for name in self._keywords if not _is_given(self._hint(name))]
@@ -150,7 +161,7 @@ class FunctionNode(Generic[In, Out]):
         try:
             closure = inspect.getclosurevars(self.function).nonlocals
             return get_type_hints(self.function, localns=dict(closure), include_extras=True)
-        except NameError as error:
+        except (NameError, AttributeError) as error:
             raise NodeDefinitionError(f"node {self.name!r} has an annotation that does not resolve: {error}") from error
 
     def _hint(self, name: str) -> Any:

@@ -7,7 +7,7 @@ file knows nothing of terminals and of who asks the person.
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from ..agents.agent import Described, In, Out
 from ..agents.messages import Message, Rejection
@@ -64,12 +64,21 @@ class Review(Described[In, Out]):
             if isinstance(proposal, kind):
                 return proposal
             if kind is not Rejection and _can_become(type(proposal), kind):
-                shared = kind.model_fields.keys() & type(proposal).model_fields.keys()
-                return kind(**{name: getattr(proposal, name) for name in shared})
+                return self._made(kind, proposal)
         raise ReviewAnswerError(
             f"{type(proposal).__name__} cannot be approved at {self.name!r}: none of its fields make a "
             f"{describe(self.signature.produces)}; edit it instead"
         )
+
+    def _made(self, kind: type[Message], proposal: Message) -> Message:
+        shared = kind.model_fields.keys() & type(proposal).model_fields.keys()
+        try:
+            return kind(**{name: getattr(proposal, name) for name in shared})
+        except ValidationError as error:
+            rules = "; ".join(f"{'.'.join(map(str, rule['loc']))}: {rule['msg']}" for rule in error.errors())
+            raise ReviewAnswerError(
+                f"{type(proposal).__name__} cannot be approved at {self.name!r} ({rules}); edit it instead"
+            ) from error
 
     def decide(self, proposal: Message, answer: Answer) -> Any:
         """The message that `answer` sends on.

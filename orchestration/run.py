@@ -18,10 +18,10 @@ from anyio.abc import TaskGroup
 from pydantic import ValidationError
 
 from ..agents.agent import Agent, Context, Host, Out
-from ..agents.errors import MessageError, OutOfMemory, OutputTypeError
-from ..agents.messages import Message
+from ..agents.errors import MessageError, OutputTypeError
+from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
-from . import events as facts
+from . import events as log_events
 from .errors import NodeTimeout, ReviewAnswerError, ReviewRejected, RunCancelled, RunError, UndeliverableMessage
 from .events import TERMINAL, Event, TokenDelta
 from .log import Log, exchanges
@@ -76,6 +76,7 @@ class Run(Generic[Out]):
         self._group: TaskGroup | None = None
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._reviews: dict[str, Task] = {}
+        self._halvings: dict[str, int] = {}  # task -> how often it ran out of memory
 
     # What a caller may ask.
 
@@ -103,7 +104,8 @@ class Run(Generic[Out]):
             deltas = self._deltas_since(seen_deltas)
             seen_deltas = self._delta_count
             for event in _merged(self._around.log.read(self.id, after), deltas):
-                after = max(after, event.seq)
+                if not isinstance(event, TokenDelta):  # a delta may run ahead of a fact that is still being committed
+                    after = event.seq
                 yield event
                 if isinstance(event, TERMINAL):
                     return
@@ -120,7 +122,7 @@ class Run(Generic[Out]):
         if self._state.ended:
             return
         self._state.ended = True
-        await self._around.log.commit(self.id, (facts.RunCancelled(**self._stamp()),))
+        await self._commit(log_events.RunCancelled(**self._stamp()))
         self._end(RunCancelled(self.id))
 
     async def answer(self, task: str, answer: Answer) -> None:
@@ -139,19 +141,29 @@ class Run(Generic[Out]):
         except ReviewRejected as rejection:
             outcome = Raised(rejection)
         del self._reviews[task]
-        answered = facts.ReviewAnswered(**self._stamp(), task=task, node=pending.node, answer=answer)
+        while self._group is None and not self._ended.is_set():  # asked before the run was served
+            await anyio.lowlevel.checkpoint()
+        answered = log_events.ReviewAnswered(**self._stamp(), task=task, node=pending.node, answer=answer)
         self._spawn(await self._settle(pending, 1, outcome, answered))
 
     @property
-    def pending(self) -> tuple[facts.ReviewRequested, ...]:
+    def pending(self) -> tuple[log_events.ReviewRequested, ...]:
         """The reviews that wait for a person, oldest first."""
         log = self._around.log.read(self.id) if self._reviews else ()
-        return tuple(event for event in log if isinstance(event, facts.ReviewRequested) and event.task in self._reviews)
+        return tuple(
+            event for event in log if isinstance(event, log_events.ReviewRequested) and event.task in self._reviews
+        )
 
     async def wait_settled(self) -> None:
         """Return when the run has ended, or when only people can make it go on."""
-        while not (self._ended.is_set() or (self._reviews and len(self._reviews) == len(self._state.tasks))):
+        while not (self._ended.is_set() or self._waits_for_people()):
             await self._change().wait()
+
+    def _waits_for_people(self) -> bool:
+        state = self._state
+        if not self._reviews or len(self._reviews) < len(state.tasks):
+            return False
+        return not any(fork.timed for fork in state.forks.values()) and len(self.pending) == len(self._reviews)
 
     @property
     def ended(self) -> bool:
@@ -162,7 +174,7 @@ class Run(Generic[Out]):
     async def begin(self, message: Message, *, thread: str | None, key: str | None) -> list[Command]:
         """Commit the start of the run; the commands are for `serve`."""
         self.thread = thread
-        started = facts.RunStarted(
+        started = log_events.RunStarted(
             **self._stamp(), flow=self.flow.name, message=message, thread=thread, key=key, seed=self._seed
         )
         return await self._record(started)
@@ -176,9 +188,8 @@ class Run(Generic[Out]):
                 await self._ended.wait()
                 group.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits the result
-            broken = RunError(f"run {self.id!r} broke: {error!r}")
-            broken.__cause__ = error
-            self._end(broken)
+            alone = isinstance(error, ExceptionGroup) and len(error.exceptions) == 1
+            self._break(error.exceptions[0] if alone else error)  # type: ignore[attr-defined]
         finally:
             if not self._ended.is_set():
                 self._end(RunCancelled(self.id))
@@ -192,6 +203,8 @@ class Run(Generic[Out]):
             if not spawned:
                 await anyio.lowlevel.checkpoint()  # nodes that never wait must not keep others from running
             task, scope, spawned = command.task, None, False
+            if task.id not in self._state.tasks:  # cancelled before it began
+                return
             if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
                 scope = self._scopes[task.id] = anyio.CancelScope()
             if scope is None:
@@ -248,14 +261,14 @@ class Run(Generic[Out]):
             attempt=attempt,
             thread=self.thread,
             seed=zlib.crc32(f"{self._seed}/{task.id}".encode()),
-            batch_share=0.5 ** (attempt - 1),
+            batch_share=0.5 ** self._halvings.get(task.id, 0),
             listen=self._listener(task.id),
             history=self._history,
         )
 
     def _listener(self, task: str) -> Callable[[str], None]:
         def listen(text: str) -> None:
-            self._deltas.append(TokenDelta(run=self.id, seq=self._seq, task=task, text=text))
+            self._deltas.append(TokenDelta(run=self.id, seq=self._seq, task=task, text=repair_text(text)))
             self._delta_count += 1
             self._wake()
 
@@ -266,7 +279,8 @@ class Run(Generic[Out]):
 
     async def _timer(self, command: SetTimer) -> None:
         await anyio.sleep(command.delay)
-        self._spawn(self._perform(await self._record(facts.TimerFired(**self._stamp(), fork=command.fork))))
+        if command.fork in self._state.forks:
+            self._spawn(self._perform(await self._record(log_events.TimerFired(**self._stamp(), fork=command.fork))))
 
     # Facts and what follows from them.
 
@@ -277,20 +291,24 @@ class Run(Generic[Out]):
         if isinstance(outcome, Raised):
             failed = self._failure(task, attempt, outcome.error)
             return self._perform(await self._record(*before, failed, cause=outcome.error))
-        finished = facts.TaskFinished(**self._stamp(), task=task.id, node=task.node, output=outcome)
+        finished = log_events.TaskFinished(**self._stamp(), task=task.id, node=task.node, output=outcome)
         return self._perform(await self._record(*before, finished))
 
-    def _failure(self, task: Task, attempt: int, error: Exception) -> facts.TaskFailed:
+    def _failure(self, task: Task, attempt: int, error: Exception) -> log_events.TaskFailed:
         policy = task.flow.policies[task.node]
-        attempts = HALVINGS + 1 if isinstance(error, MemoryError | OutOfMemory) else policy.retries + 1
-        again = attempt < attempts and not isinstance(error, (*NEVER_RETRIED, ReviewRejected))
-        return facts.TaskFailed(
+        halvings = self._halvings.get(task.id, 0)
+        if isinstance(error, MemoryError):  # OutOfMemory is one, too
+            again = halvings < HALVINGS
+            self._halvings[task.id] = halvings + 1
+        else:
+            again = attempt - halvings <= policy.retries and not isinstance(error, (*NEVER_RETRIED, ReviewRejected))
+        return log_events.TaskFailed(
             **self._stamp(),
             task=task.id,
             node=task.node,
             attempt=attempt,
             error=type(error).__name__,
-            reason=str(error),
+            reason=repair_text(str(error)),
             kinds=_kinds(type(error)),
             retry_in=policy.delay(attempt, self._chance) if again else None,
         )
@@ -298,19 +316,28 @@ class Run(Generic[Out]):
     async def _record(self, *happened: Event, cause: Exception | None = None) -> list[Command]:
         """Commit `happened` and the facts that follow from it, in one transaction, and return what to do."""
         commands = advance(self._state, happened[-1])
+        # Known before it is in the log, so that whoever reads a request there can answer it at once.
+        self._reviews.update((command.task.id, command.task) for command in commands if isinstance(command, AskReview))
         follow = [fact for command in commands if (fact := self._fact(command)) is not None]
-        await self._around.log.commit(self.id, (*happened, *follow))
+        await self._commit(*happened, *follow)
         self._wake()
         for command in commands:
             if isinstance(command, Fail) and cause is not None:
                 command.error.__cause__ = cause
         return commands
 
+    async def _commit(self, *happened: Event) -> None:
+        try:
+            await self._around.log.commit(self.id, happened)
+        except Exception as error:
+            self._break(error)
+            raise
+
     def _fact(self, command: Command) -> Event | None:
         match command:
             case RunTask(task=task, attempt=attempt):
                 inputs = list(task.message) if isinstance(task.message, tuple) else [task.message]
-                return facts.TaskStarted(
+                return log_events.TaskStarted(
                     **self._stamp(),
                     task=task.id,
                     node=task.node,
@@ -319,26 +346,26 @@ class Run(Generic[Out]):
                     given=dict(task.given),
                 )
             case AskReview(task=task):
-                return facts.ReviewRequested(**self._stamp(), task=task.id, node=task.node, message=task.message)
+                return log_events.ReviewRequested(**self._stamp(), task=task.id, node=task.node, message=task.message)
             case Finish(message=message):
-                return facts.RunFinished(**self._stamp(), message=message)
+                return log_events.RunFinished(**self._stamp(), message=message)
             case Fail(node=node, error=error):
                 name = type(error).__name__
-                return facts.RunFailed(**self._stamp(), node=node, error=name, reason=str(error))
+                return log_events.RunFailed(**self._stamp(), node=node, error=name, reason=str(error))
             case _:
                 return None
 
     def _perform(self, commands: Sequence[Command]) -> RunTask | None:
         """Do what is commanded; one task, if there is any, is left to the caller to go on with."""
         first: RunTask | None = None
+        if self._ended.is_set():  # while the facts were being committed
+            return None
         for command in commands:
             match command:
                 case RunTask() if first is None:
                     first = command
                 case RunTask():
                     self._spawn(command)
-                case AskReview(task=task):
-                    self._reviews[task.id] = task
                 case SetTimer():
                     self._start(self._timer, command)
                 case CancelTasks(tasks=tasks):
@@ -367,7 +394,14 @@ class Run(Generic[Out]):
         self._seq += 1
         return {"run": self.id, "seq": self._seq, "at": time.time()}
 
+    def _break(self, error: Exception) -> None:
+        broken = RunError(f"run {self.id!r} broke: {error!r}")
+        broken.__cause__ = error
+        self._end(broken)
+
     def _end(self, outcome: Message | BaseException) -> None:
+        if self._ended.is_set():
+            return
         self._outcome = outcome
         self._state.ended = True
         self._reviews.clear()

@@ -52,6 +52,7 @@ class Runtime:
         self._limit = limit
         self._seed = seed
         self._keyed: dict[str, Run[Any]] = {}  # runs that were started with an idempotency key
+        self._starting: dict[tuple[str, str], anyio.Lock] = {}  # one start at a time for a flow and a key
         self._limiters: dict[object, anyio.CapacityLimiter] = {}
         self._group: TaskGroup | None = None
 
@@ -95,14 +96,21 @@ class Runtime:
             raise RunError("the runtime is not open; use `async with Runtime() as runtime`")
         if not isinstance(message, Message) or not is_instance(message, flow.signature.consumes):
             raise UndeliverableMessage("(start)", type(message).__name__, describe(flow.signature.consumes))
-        known = None if key is None else self.log.find(flow.name, key)
-        if known is not None and known in self._keyed:
+        if key is None:
+            return await self._begin(self._group, flow, message, thread, None)
+        async with self._starting.setdefault((flow.name, key), anyio.Lock()):
+            known = self.log.find(flow.name, key)
+            if known is None or known not in self._keyed:
+                run = await self._begin(self._group, flow, message, thread, key)
+                known, self._keyed[run.id] = run.id, run
             return self._keyed[known]
+
+    async def _begin(
+        self, group: TaskGroup, flow: Flow[In, Out], message: Message, thread: str | None, key: str | None
+    ) -> Run[Out]:
         run: Run[Out] = Run(self, flow, uuid.uuid4().hex[:12], seed=self._seed, limit=self._limit)
         commands = await run.begin(message, thread=thread, key=key)
-        if key is not None:
-            self._keyed[run.id] = run
-        self._group.start_soon(run.serve, commands, name=run.id)
+        group.start_soon(run.serve, commands, name=run.id)
         return run
 
     def limiter(self, node: object, limit: int) -> anyio.CapacityLimiter:

@@ -29,6 +29,7 @@ from .errors import (
     UndeliverableMessage,
 )
 from .events import Event, RunStarted, TaskFailed, TaskFinished, TimerFired
+from .nodes import FunctionNode
 from .review import Review
 from .workflow import Flow
 
@@ -300,16 +301,24 @@ class _Step:
             self.begin(inner, message)
             self.release(inner)
             return
-        producers = scope.flow.given[name]
-        given = (
-            {parameter: scope.last_answer(producer) for parameter, producer in producers.items()} if producers else {}
-        )
+        given = self.given(scope, task_id, name) if scope.flow.given[name] else {}
         task = Task(task_id, name, scope.flow, scope, message, given)
         self.state.tasks[task_id] = task
         if isinstance(node, Review):
             self.commands.append(AskReview(task))
         else:
             self.state.ready.append(RunTask(task))
+
+    def given(self, scope: Scope, task_id: str, name: str) -> dict[str, Message]:
+        """The earlier messages that a node is given, by parameter."""
+        node = scope.flow.nodes[name]
+        given = {parameter: scope.last_answer(producer) for parameter, producer in scope.flow.given[name].items()}
+        for parameter, wanted in node.given.items() if isinstance(node, FunctionNode) else ():
+            if not is_instance(given[parameter], wanted):  # a producer in a loop has since answered along another edge
+                found, producer = _kind_of(given[parameter]), scope.flow.given[name][parameter]
+                reason = f"it is given {describe(wanted)}, but the last answer of {producer!r} was {found}"
+                raise _Stop(task_id, RunFailed(self.state.run, task_id, reason))
+        return given
 
     def open_fork(self, scope: Scope, task_id: str, edge: Fork, items: list[Any]) -> None:
         joins = tuple(join for join, fork in scope.flow.forks.items() if fork == edge)

@@ -8,18 +8,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from inspect import getattr_static
 from operator import or_
-from typing import Any
+from typing import Any, get_origin
 
 from ..agents.agent import Signature
 from ..agents.errors import CoterieError
 from ..agents.messages import Failure, Message, Registry, Rejection
 from ..agents.type_forms import NOTHING, accepts, describe, item_of, members, message_types, parts_of
 from .analysis import Forks, Produced, Shape
-from .edges import START, Catch, Edge, Fork, Gather, Join, Link, sources_of, targets_of
+from .edges import END, START, Catch, Edge, Fork, Gather, Join, Link, sources_of, targets_of
 from .errors import WorkflowError
-from .nodes import FunctionNode
+from .nodes import FunctionNode, Policy
+from .review import Review
 from .workflow import Definition, Flow
+
+RESERVED = frozenset("#[]>")  # they stand between the names in a task's id
 
 
 def checked(definition: Definition) -> Flow[Any, Any]:
@@ -35,7 +39,7 @@ def checked(definition: Definition) -> Flow[Any, Any]:
     else:
         faults += [fault for check in _SHAPE_CHECKS for fault in check(draft)]
     if faults:
-        raise WorkflowError(definition.name, faults)
+        raise WorkflowError(definition.name, tuple(dict.fromkeys(faults)))
     return _flow(draft)
 
 
@@ -86,15 +90,41 @@ def _faults_of_nodes(draft: _Draft) -> Iterator[str]:
         if count > 1:
             yield f"{count} different nodes are called {name!r}; give each its own `name=`"
     for node in draft.definition.nodes:
-        if not isinstance(getattr(node, "name", None), str) or not hasattr(type(node), "signature"):
+        if not _is_node(node):
             yield f"{node!r} is no node; decorate the function with `@node`, or pass an agent, a review or a flow"
             continue
         try:
             node.signature  # noqa: B018 - reading it resolves the types
         except CoterieError as error:
-            yield f"{node.name!r}: {error}"
+            yield _by_name(node.name, str(error))
             continue
-        yield from (f"{node.name!r}: {fault}" for fault in getattr(node, "faults", list)())
+        yield from (_by_name(node.name, fault) for fault in getattr(node, "faults", list)())
+
+
+def _faults_of_names(draft: _Draft) -> Iterator[str]:
+    nested = [name for name, node in draft.nodes.items() if isinstance(node, Flow)]
+    for name in (name for name, node in draft.nodes.items() if _is_node(node)):
+        if not name or name in (START, END) or not RESERVED.isdisjoint(name):
+            yield f"a node cannot be called {name!r}; give it a name without any of {' '.join(sorted(RESERVED))}"
+        for flow in nested:
+            if name.startswith(f"{flow}/"):
+                yield f"{name!r} could be a node inside the flow {flow!r}; rename one of them"
+
+
+def _faults_of_types(draft: _Draft) -> Iterator[str]:
+    what = "which is no message; only Message types and list[…] of them can travel"
+    for name, node in draft.nodes.items():
+        for form in parts_of(draft.consumes(name)):
+            if form is not Any and not _is_message(form):
+                yield f"{name!r} takes {describe(form)}, {what}"
+        for form in draft.produces(name):
+            if not _is_message(form):
+                yield f"{name!r} answers with {describe(form)}, {what}"
+        if isinstance(node, Review) and item_of(draft.consumes(name)) is not None:
+            yield f"{name!r} takes {describe(draft.consumes(name))}, but a person is shown one message; put them in one"
+        for parameter, form in node.given.items() if isinstance(node, FunctionNode) else ():
+            if not _is_message(form):
+                yield f"{name!r} is given {describe(form)} as {parameter!r}, {what}"
 
 
 def _faults_of_ends(draft: _Draft) -> Iterator[str]:
@@ -110,6 +140,12 @@ def _faults_of_ends(draft: _Draft) -> Iterator[str]:
                 f"but {name!r} takes {describe(draft.consumes(name))}"
             )
     for name in sorted(definition.ends):
+        answers = draft.produces(name)
+        if draft.leaving(name) and not any(accepts(draft.signature.produces, member) for member in answers):
+            yield (
+                f"end {name}: {name!r} never answers {describe(draft.signature.produces)}, "
+                f"only {describe(_union(answers))}; leave it out of `end(…)`"
+            )
         for member in draft.unrouted(name):
             if not accepts(draft.signature.produces, member) and not draft.leaving(name):
                 yield (
@@ -127,7 +163,8 @@ def _faults_of_reach(draft: _Draft) -> Iterator[str]:
 def _faults_of_dead_ends(draft: _Draft) -> Iterator[str]:
     for name in draft.nodes:
         leads_on = draft.leaving(name) or name in draft.definition.ends or name in draft.shape.stands_in
-        if not leads_on and draft.produces(name):
+        could_end = not draft.definition.ends and accepts(draft.signature.produces, _union(draft.produces(name)))
+        if not leads_on and not could_end and draft.produces(name):
             yield (
                 f"{name!r} leads nowhere: nothing takes its {describe(_union(draft.produces(name)))}; "
                 f"give it an edge, or name it in `end(…)`"
@@ -210,6 +247,12 @@ def _faults_of_gathers(draft: _Draft) -> Iterator[str]:
         if not isinstance(edge, Gather):
             continue
         takes = parts_of(draft.consumes(edge.target))
+        if len(edge.sources) < 2:
+            yield f"{edge}: a gather needs two sources or more; use `edge`"
+            continue
+        if repeated := [name for name, count in Counter(edge.sources).items() if count > 1]:
+            yield f"{edge}: {_listed(repeated)} is gathered more than once; name each source once"
+            continue
         if len(takes) != len(edge.sources):
             yield (
                 f"{edge}: {edge.target!r} has {len(takes)} inputs {describe(draft.consumes(edge.target))}, "
@@ -228,6 +271,9 @@ def _faults_of_repeats(draft: _Draft) -> Iterator[str]:
     for edge, count in Counter(str(edge) for edge in draft.edges).items():
         if count > 1:
             yield f"{edge} is declared {count} times; keep one"
+    for name, count in Counter(draft.definition.starts).items():
+        if count > 1:
+            yield f"start {name} is declared {count} times; keep one"
     gathered = Counter(edge.target for edge in draft.edges if isinstance(edge, Gather))
     for target, count in gathered.items():
         if count > 1:
@@ -241,9 +287,8 @@ def _faults_of_handlers(draft: _Draft) -> Iterator[str]:
         if not accepts(draft.consumes(edge.target), Failure):
             yield f"{edge}: {edge.target!r} takes {describe(draft.consumes(edge.target))}, but a handler takes Failure"
         place = draft.shape.stands_in.get(edge.target)
-        if place is not None and not accepts(
-            answers := _union(draft.produces(place)), _union(draft.produces(edge.target))
-        ):
+        answers = _union(draft.produces(place)) if place is not None else Any
+        if not all(accepts(answers, instead) for instead in draft.produces(edge.target)):  # None skips, and is left out
             yield (
                 f"{edge}: {edge.target!r} stands in for {place!r}, which answers with {describe(answers)}, "
                 f"but answers with {describe(_union(draft.produces(edge.target)))}"
@@ -294,14 +339,40 @@ def _faults_of_numbers(draft: _Draft) -> Iterator[str]:
                 pass
 
 
+def _faults_of_policies(draft: _Draft) -> Iterator[str]:
+    for name, policy in draft.definition.policies.items():
+        node = draft.nodes[name]
+        if isinstance(node, Flow | Review) and policy != Policy():
+            yield f"{name!r} is tried by no policy, because it is a {type(node).__name__.lower()}; leave `policy` out"
+        if policy.timeout is not None and policy.timeout <= 0:
+            yield f"{name!r}: its `timeout` is {policy.timeout} s, but must be more than 0"
+        if policy.limit is not None and policy.limit < 1:
+            yield f"{name!r}: its `limit` is {policy.limit}, but must be at least 1"
+        for setting, value in (
+            ("retries", policy.retries),
+            ("backoff", policy.backoff),
+            ("backoff_limit", policy.backoff_limit),
+        ):
+            if value < 0:
+                yield f"{name!r}: its `{setting}` is {value}, but must not be negative"
+
+
 def _faults_of_schemas(draft: _Draft) -> Iterator[str]:
     for schema, kinds in _schemas(draft).items():
         if len(kinds) > 1:
             yield f"{len(kinds)} message types are called {schema!r}; set `schema_name` on one of them"
 
 
-_SHAPE_CHECKS = (_faults_of_reach, _faults_of_cycles, _faults_of_repeats, _faults_of_numbers)
+_SHAPE_CHECKS = (
+    _faults_of_names,
+    _faults_of_reach,
+    _faults_of_cycles,
+    _faults_of_repeats,
+    _faults_of_numbers,
+    _faults_of_policies,
+)
 _CHECKS = (
+    _faults_of_types,
     _faults_of_ends,
     _faults_of_links,
     _faults_of_cover,
@@ -380,11 +451,30 @@ def _union(forms: Iterable[Any]) -> Any:
 
 
 def _inside(forks: Forks) -> str:
-    return f"inside the map over {forks[-1].source!r}" if forks else "outside any map"
+    return f"inside `{forks[-1]}`" if forks else "outside any map"
 
 
 def _listed(names: list[str]) -> str:
     return " or ".join(repr(name) for name in names)
+
+
+def _by_name(name: str, fault: str) -> str:
+    return fault if repr(name) in fault else f"{name!r}: {fault}"
+
+
+def _is_node(node: Any) -> bool:
+    """Whether it has a name, a signature (which is not read, as that may raise) and something to run."""
+    runs = isinstance(node, FunctionNode | Review | Flow) or callable(getattr(node, "handle", None))
+    return runs and isinstance(getattr(node, "name", None), str) and getattr_static(node, "signature", None) is not None
+
+
+def _is_message(form: Any) -> bool:
+    """Whether `form` is a message type, a list of one, or a union of such."""
+    return all(
+        isinstance(kind, type) and get_origin(kind) is None and issubclass(kind, Message)
+        for member in members(form)
+        for kind in members(member if item_of(member) is None else item_of(member))
+    )
 
 
 def _name(node: Any) -> str:

@@ -1,61 +1,126 @@
-"""`LocalHost`: one resource for each key, however many ask."""
+"""One resource per key, and an engine that is opened only when it is asked."""
 
-from typing import cast
+import sys
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from coterie.agents.hosting import LocalHost
-from coterie.agents.inference import Inference
+from coterie.agents import LocalHost
+from coterie.agents.errors import EngineClosed
+from coterie.agents.lazy_engine import LazyEngine
 
-ENGINE = cast("Inference", object())  # a host only passes it on
-
-
-class Maker:
-    """Makes numbered resources, and fails where it is told to."""
-
-    def __init__(self, failures: int = 0) -> None:
-        self.made = 0
-        self.failures = failures
-
-    async def __call__(self) -> int:
-        await anyio.lowlevel.checkpoint()
-        self.made += 1
-        if self.made <= self.failures:
-            raise ConnectionError(f"attempt {self.made}")
-        return self.made
+pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.anyio
+def host() -> LocalHost:
+    return LocalHost(None)  # type: ignore[arg-type]
+
+
 async def test_a_resource_is_made_once_however_many_ask() -> None:
-    """Twenty tasks at the same time get the same one; another key has its own."""
-    host, maker, found = LocalHost(ENGINE), Maker(), list[int]()
+    """Who asks while it is being made gets the same one."""
+    made: list[object] = []
+    got: list[object] = []
+    local = host()
+
+    async def create() -> object:
+        await anyio.lowlevel.checkpoint()
+        made.append(object())
+        return made[-1]
 
     async def ask() -> None:
-        found.append(await host.resource("key", maker))
+        got.append(await local.resource("index", create))
 
     async with anyio.create_task_group() as group:
-        for _ in range(20):
+        for _ in range(5):
             group.start_soon(ask)
-    assert found == [1] * 20
-    assert await host.resource("other", maker) == 2
-    assert host.engine is ENGINE
+    assert len(made) == 1
+    assert got == made * 5
 
 
-@pytest.mark.anyio
+async def test_each_key_has_its_own_resource() -> None:
+    """Making one does not wait for another."""
+    local, gate = host(), anyio.Event()
+
+    async def slow() -> str:
+        await gate.wait()
+        return "slow"
+
+    async def quick() -> str:
+        return "quick"
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(local.resource, "slow", slow)
+        await anyio.wait_all_tasks_blocked()
+        assert await local.resource("quick", quick) == "quick"
+        gate.set()
+    assert await local.resource("slow", quick) == "slow"
+
+
 async def test_a_failure_is_not_kept() -> None:
-    """Whoever asks next tries again."""
-    host, maker = LocalHost(ENGINE), Maker(failures=1)
-    with pytest.raises(ConnectionError, match="attempt 1"):
-        await host.resource("key", maker)
-    assert await host.resource("key", maker) == 2
+    """The next one who asks tries again."""
+    local = host()
+    answers: list[Any] = [OSError("disk"), "index"]
+
+    async def create() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(OSError, match="disk"):
+        await local.resource("index", create)
+    assert await local.resource("index", create) == "index"
 
 
-@pytest.mark.anyio
-async def test_a_resource_that_was_abandoned_is_made_by_the_next_who_asks() -> None:
-    """A cancel while it is made leaves nothing half made."""
-    host, maker = LocalHost(ENGINE), Maker()
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await host.resource("key", maker)
-    assert await host.resource("key", maker) == 1
+async def test_a_cancelled_maker_leaves_the_place_to_the_next() -> None:
+    """A cancel while a resource is being made locks nobody out."""
+    local = host()
+
+    async def never() -> str:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def quick() -> str:
+        return "quick"
+
+    with anyio.move_on_after(0.01):
+        await local.resource("index", never)
+    assert await local.resource("index", quick) == "quick"
+
+
+async def test_a_resource_may_be_none() -> None:
+    """What was made is kept, whatever it is."""
+    local, made = host(), []
+
+    async def create() -> None:
+        made.append(1)
+
+    await local.resource("nothing", create)
+    await local.resource("nothing", create)
+    assert made == [1]
+
+
+async def test_a_lazy_engine_that_nobody_asks_is_never_opened() -> None:
+    """A flow without models costs none."""
+    async with LazyEngine() as lazy:
+        assert lazy.opened is None
+    assert lazy.opened is None
+
+
+async def test_a_lazy_engine_answers_nobody_after_it_was_left() -> None:
+    """The error says inside what to ask."""
+    lazy = LazyEngine()
+    async with lazy:
+        pass
+    before = set(sys.modules)
+    with pytest.raises(EngineClosed, match="the engine is closed; ask it inside `async with Runtime"):
+        await lazy.embed("minilm-l6", ["text"])
+    assert set(sys.modules) == before
+
+
+async def test_a_host_hands_its_engine_on() -> None:
+    """It is the one that it was made with."""
+    engine: Any = object()
+    assert LocalHost(engine).engine is engine

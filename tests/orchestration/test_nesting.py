@@ -144,8 +144,8 @@ async def test_a_failure_inside_stops_the_siblings_and_goes_to_the_flows_handler
     assert stopped == ["patient"]
 
 
-async def test_a_task_that_was_cancelled_before_it_began_is_not_begun() -> None:
-    """A sibling may fail between the decision to start a task and its first step."""
+async def test_what_waits_for_its_turn_is_never_begun_after_a_sibling_failed() -> None:
+    """The failure of a nested flow withdraws the tasks of it that the run's limit had kept back."""
     begun: list[str] = []
 
     @node

@@ -704,18 +704,19 @@ async def test_a_node_sees_the_earlier_turns_of_its_thread(log: Log) -> None:
 
 async def test_seeds_are_the_same_for_the_same_task(log: Log) -> None:
     """Two runs with one seed give each task the same; another seed, or another task, another."""
-    seeds: list[int] = []
+    seen: list[dict[str, int]] = []
 
     @node
     async def dice(told: Text, *, ctx: Context) -> Text:
-        seeds.append(ctx.seed)
+        seen[-1][ctx.task] = ctx.seed
         return told
 
     for seed in (1, 1, 2):
+        seen.append({})
         async with Runtime(log=log, seed=seed) as runtime:
             await (await runtime.start(each(dice), text("ab"))).result()
-    assert seeds[0:2] == seeds[2:4]
-    assert len(set(seeds)) == 4
+    assert seen[0] == seen[1]
+    assert len({*seen[0].values(), *seen[2].values()}) == 4
 
 
 # Many at once.

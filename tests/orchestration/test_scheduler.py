@@ -691,6 +691,37 @@ def test_a_node_is_given_the_latest_answer_in_its_scope() -> None:
     assert play.given["split[1]/use"]["item"] == Special(text="s1")
 
 
+def test_a_given_message_is_never_of_another_type() -> None:
+    """Where its producer has meanwhile answered something else in a loop, the run fails and says so."""
+
+    @node
+    async def late(message: Text, *, first: Given[Number]) -> Text:
+        return message
+
+    ask, count = role("ask", Text, Text | Number), role("count", Number)
+    slow, other = role("slow"), role("other", Text, None)
+
+    def wire(flow: Workflow[Any, Any]) -> None:
+        flow.start(ask)
+        flow.edge(ask, count, on=Number)
+        flow.edge(ask, other, on=Text)
+        flow.edge(count, slow)
+        flow.edge(count, ask, max_visits=1)
+        flow.edge(slow, late)
+        flow.end(late)
+
+    play = Play(flow_of(wire))
+    play.start(text())
+    play.finish("ask", Number(value=1))
+    play.finish("count", text())
+    play.finish("ask#2", text("something else"))
+    play.finish("slow", text())
+    assert play.failed is not None
+    assert str(play.failed.error) == (
+        "run 'r' failed at node 'late': it is given Number, but the last answer of 'ask' was Text"
+    )
+
+
 # Nested flows.
 
 
