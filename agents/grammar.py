@@ -1,9 +1,10 @@
 """From an output type to a grammar: every text of it is a reply that the type accepts, whatever weights write it.
 
-A reply is one JSON object. A type whose first field is a text is spoken first: the text stands on a line before the object
-of the other fields, because a small model answers better in prose than inside JSON. The grammar is llguidance's dialect
-of Lark; scaffolding is fixed and fields keep their order, so only values are left to the model. Each text may take a number of tokens and then is closed, so a reply always ends. Where a type cannot be
-promised (an unbounded number, say), that is a fault, not a weaker grammar. This file knows nothing of models.
+A reply is one JSON object. A type whose first field is a text is spoken first: the text stands on a line before the
+object of the other fields, because a small model answers better in prose than inside JSON. The grammar is llguidance's
+dialect of Lark. Scaffolding is fixed and fields keep their order, so only values are left to the model; each text may
+take a number of tokens and then is closed, so a reply always ends. Where a type cannot be promised (an unbounded number,
+say), that is a fault, not a weaker grammar. This file knows nothing of models.
 """
 
 import enum
@@ -109,7 +110,7 @@ class _Writer:
         return _sequence([*parts, _fixed("}")])
 
     def value(self, name: str, info: FieldInfo, budget: int) -> _Part:
-        if name == CITATIONS and item_of(info.annotation) is str:
+        if name == CITATIONS and info.annotation == list[str]:
             return self.citations(info)
         return self.form(info.annotation, info.metadata, budget)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     FloatArray: TypeAlias = NDArray[np.float32]
 
 END_OF_TURN = "<|end_of_turn|>"
-"""In a grammar: the token with which a model ends its turn, whatever it is called. It is no part of the reply's text."""
+"""In a grammar: the token with which a model ends its turn, however it is called. It is no part of the text."""
 
 Speaker: TypeAlias = Literal["system", "user", "assistant"]
 

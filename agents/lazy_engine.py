@@ -67,10 +67,12 @@ class LazyEngine:
         async with self._lock:
             if self._closed:
                 raise EngineClosed
-            if self._engine is None:
-                # Importing torch takes seconds; the event loop must stay free meanwhile.
-                module = await anyio.to_thread.run_sync(load, "agents.engine", abandon_on_cancel=True)
-                self._engine = await self._stack.enter_async_context(
-                    module.Engine(device=self._device, threads=self._threads)
-                )
-            return self._engine
+            if self._engine is not None:
+                return self._engine
+            # Importing torch takes seconds; the event loop must stay free meanwhile.
+            module = await anyio.to_thread.run_sync(load, "agents.engine", abandon_on_cancel=True)
+            engine: Inference = await self._stack.enter_async_context(
+                module.Engine(device=self._device, threads=self._threads)
+            )
+            self._engine = engine
+            return engine

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Literal
 
 HeavyModule = Literal[
+    "agents.devices",
     "agents.engine",
     "agents.heads",
     "agents.hub",

@@ -38,7 +38,7 @@ class Prompter:
     async def prompt(
         self, instructions: str, message: Message, history: Sequence[Exchange], history_tokens: int
     ) -> Prompt:
-        """Instructions, as many earlier turns as `history_tokens` allow, and `message` with its passages numbered from 1.
+        """Instructions, earlier turns within `history_tokens`, and `message` with its passages numbered from 1.
 
         Passages are cut evenly, then left out from the last one on, until all fits.
 

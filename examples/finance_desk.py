@@ -18,8 +18,9 @@ from typing import Annotated, Any, TextIO
 
 import anyio
 import typer
-from coterie.agents import CoterieError, Passage
+from coterie.agents import CoterieError, Passage, Retriever
 from coterie.agents.jsonlines import BadLine
+from coterie.cli.exits import Exit, leave
 from coterie.cli.live import LiveRuns
 from coterie.cli.reviewing import ask_person
 from coterie.cli.text import safe
@@ -55,8 +56,15 @@ class Session:
     async def answer_all(self) -> None:
         """Every question, `AT_ONCE` of them at the same time."""
         flow = desk(self.reports, self.news, self.prices)
+        search: Retriever[Any, Any] = flow.nodes["search"]  # type: ignore[assignment]
         limiter = anyio.CapacityLimiter(AT_ONCE)
         async with Runtime(seed=self.seed) as runtime, LiveRuns(self.console, total=len(self.questions)) as view:
+            view.say("loading the encoder")
+            index = await search.index(
+                runtime, lambda done, total: view.say(f"embedding reports: {done:,} of {total:,}")
+            )
+            self.bad_lines += index.bad_lines
+            view.say("")
 
             async def answer_one(number: str, question: Question) -> None:
                 async with limiter:
@@ -152,7 +160,9 @@ def run(
     / "news.jsonl",
     prices: Annotated[Path, typer.Option(help="JSON lines with `date`, `symbol`, `movement`, or a folder.")] = SHIPPED
     / "prices",
-    out: Annotated[Path | None, typer.Option(help="Write a JSON line for each question, as soon as it is done.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a JSON line for each question, as soon as it is done.")
+    ] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Never ask a person; leave reviews waiting.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same notes.")] = 0,
@@ -187,7 +197,7 @@ def run(
                 anyio.run(session.answer_all)
             except KeyboardInterrupt:
                 console.print(f"interrupted; {len(session.statuses)} of {len(asked)} questions were finished")
-                raise typer.Exit(130) from None
+                leave(Exit.INTERRUPTED)
             raise typer.Exit(session.finish())
     except (CoterieError, OSError) as error:
         console.print(Text(f"error: {safe(str(error))}", style="red"))

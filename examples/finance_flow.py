@@ -4,17 +4,11 @@ Five roles work together: search over the reports, the mood of each news line, t
 the note, and the one who decides whether a person must see it. None of them has been tuned here.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
-from coterie.agents import (
-    Confidence,
-    DecisionClassifier,
-    DialogueManager,
-    Message,
-    Passage,
-    Retriever,
-)
+from coterie.agents import Confidence, DecisionClassifier, DialogueManager, Message, Passage, Retriever
 from coterie.orchestration import Flow, Given, Review, Workflow, node
 from finance_sources import News, Prices
 from pydantic import Field
@@ -30,27 +24,41 @@ class Question(Message):
 
 
 class Query(Message):
+    """What is searched for."""
+
     text: str
 
 
 class Evidence(Message):
+    """What the reports say about it."""
+
     passages: list[Passage]
 
 
 class NewsLine(Message):
+    """One headline about the company."""
+
     text: str
 
 
 class Mood(Message):
+    """How a headline sounds to a shareholder."""
+
     label: Literal["positive", "neutral", "negative"]
     confidence: Confidence
 
 
 class NewsMood(Message):
-    summary: str
+    """How many of the news lines sound how."""
+
+    positive: int
+    neutral: int
+    negative: int
 
 
 class PriceWindow(Message):
+    """How the share has moved, in words and as fractions."""
+
     text: str
     day: float
     week: float
@@ -59,22 +67,26 @@ class PriceWindow(Message):
 
 
 class Outlook(Message):
+    """Where the share seems to go: -1 sharply down, 1 sharply up."""
+
     movement: Annotated[float, Field(ge=-1, le=1)]
 
 
 class Brief(Message):
-    """Everything that the writer may use."""
+    """All that is known when the note is written. Numbers are carried along; the writer reads the texts."""
 
     question: str
     company: str
-    news: str
-    prices: str
     passages: list[Passage]
+    news: NewsMood
+    outlook: Outlook
 
 
 class Note(Message):
+    """An answer and the ids of the passages that it rests on."""
+
     text: Annotated[str, Field(min_length=1)]
-    citations: list[str]
+    citations: Annotated[list[str], Field(min_length=1, max_length=3)]
 
 
 class Publish(Note):
@@ -102,7 +114,7 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
     )
     write = DialogueManager[Brief, Note](
         "finance/writer",
-        instructions="Answer the question in one or two sentences, only from the numbered passages, and cite them.",
+        instructions="Answer the question in one short sentence, using only the numbered passages.",
     )
     risk = DecisionClassifier[Note, Publish | NeedsReview](
         "finance/risk",
@@ -127,36 +139,23 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
         if moved is None:
             return PriceWindow(text="No prices are known.", day=0.0, week=0.0, month=0.0, volatility=0.0)
         text = f"The share price of {moved.symbol} {_moved(moved.week)} in a week and {_moved(moved.month)} in a month."
-        return PriceWindow(
-            text=text, day=moved.day, week=moved.week, month=moved.month, volatility=moved.volatility
-        )
+        return PriceWindow(text=text, day=moved.day, week=moved.week, month=moved.month, volatility=moved.volatility)
 
     @node
     async def tally(moods: list[Mood]) -> NewsMood:
-        if not moods:
-            return NewsMood(summary="no news lines")
-        counts = [f"{sum(one.label == label for one in moods)} {label}" for label in ("positive", "neutral", "negative")]
-        return NewsMood(summary=f"{', '.join(counts)} of {len(moods)} news lines")
+        counts = Counter(mood.label for mood in moods)
+        return NewsMood(positive=counts["positive"], neutral=counts["neutral"], negative=counts["negative"])
 
     @node
-    async def brief(
-        found: Evidence, felt: NewsMood, seen: Outlook, *, asked: Given[Question], moved: Given[PriceWindow]
-    ) -> Brief:
-        return Brief(
-            question=asked.text,
-            company=asked.company,
-            news=felt.summary,
-            prices=f"{moved.text} Outlook {seen.movement:+.2f}.",
-            passages=found.passages,
-        )
+    async def brief(found: Evidence, felt: NewsMood, seen: Outlook, *, asked: Given[Question]) -> Brief:
+        return Brief(question=asked.text, company=asked.company, passages=found.passages, news=felt, outlook=seen)
 
     @node
-    async def uncited(note: Note) -> NeedsReview:
-        return NeedsReview(text=note.text, citations=note.citations)
-
-    @node
-    async def publish(note: Publish) -> Publish:
-        return note
+    async def publish(note: Publish, *, known: Given[Brief], moved: Given[PriceWindow]) -> Publish:
+        felt = known.news
+        mood = f"News: {felt.positive} good, {felt.neutral} neutral, {felt.negative} bad."
+        outlook = f"{moved.text} Outlook {known.outlook.movement:+.2f}."
+        return Publish(text=f"{note.text} {mood} {outlook}", citations=note.citations)
 
     workflow = Workflow("finance-desk", Question, Publish)
     workflow.start(plan, lines, window)
@@ -166,11 +165,9 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
     workflow.edge(window, outlook)
     workflow.gather((search, tally, outlook), brief)
     workflow.edge(brief, write)
-    workflow.edge(write, risk, when=lambda note: bool(note.citations))
-    workflow.edge(write, uncited, when=lambda note: not note.citations)
+    workflow.edge(write, risk)
     workflow.edge(risk, publish, on=Publish)
     workflow.edge(risk, person, on=NeedsReview)
-    workflow.edge(uncited, person)
     workflow.edge(person, publish)
     workflow.end(publish)
     return workflow.build()

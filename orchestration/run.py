@@ -131,13 +131,9 @@ class Run(Generic[Out]):
         Raises:
             ReviewAnswerError: no such review is pending, or the answer does not fit it; nothing has changed.
         """
-        pending = self._reviews.get(task)
-        if pending is None:
-            waiting = ", ".join(sorted(self._reviews)) or "none"
-            raise ReviewAnswerError(f"run {self.id!r} has no pending review {task!r}; pending: {waiting}")
-        node: Review[Any, Any] = pending.flow.nodes[pending.node]  # type: ignore[assignment]
+        pending = self._pending(task)
         try:
-            outcome = node.decide(pending.message, answer)
+            outcome = self.reviewer(task).decide(pending.message, answer)
         except ReviewRejected as rejection:
             outcome = Raised(rejection)
         del self._reviews[task]
@@ -154,6 +150,16 @@ class Run(Generic[Out]):
             event for event in log if isinstance(event, log_events.ReviewRequested) and event.task in self._reviews
         )
 
+    def reviewer(self, task: str) -> Review[Any, Any]:
+        """The review node that the pending review `task` stands at.
+
+        Raises:
+            ReviewAnswerError: no such review is pending.
+        """
+        pending = self._pending(task)
+        node: Review[Any, Any] = pending.flow.nodes[pending.node]  # type: ignore[assignment]
+        return node
+
     async def wait_settled(self) -> None:
         """Return when the run has ended, or when only people can make it go on."""
         while not (self._ended.is_set() or self._waits_for_people()):
@@ -168,6 +174,12 @@ class Run(Generic[Out]):
     @property
     def ended(self) -> bool:
         return self._ended.is_set()
+
+    def _pending(self, task: str) -> Task:
+        if task not in self._reviews:
+            waiting = ", ".join(sorted(self._reviews)) or "none"
+            raise ReviewAnswerError(f"run {self.id!r} has no pending review {task!r}; pending: {waiting}")
+        return self._reviews[task]
 
     # What the runtime does with it.
 
@@ -202,7 +214,7 @@ class Run(Generic[Out]):
         while command is not None:
             if not spawned:
                 await anyio.lowlevel.checkpoint()  # nodes that never wait must not keep others from running
-            task, scope, spawned = command.task, None, False
+            task, scope, outcome, spawned = command.task, None, None, False
             if task.id not in self._state.tasks:  # cancelled before it began
                 return
             if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one

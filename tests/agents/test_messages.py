@@ -17,9 +17,13 @@ from coterie.agents.messages import repair_text
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and NUL among it
 
 
+def keys_stay_apart(entries: dict[str, Any]) -> bool:
+    """Whether the keys are still different once they are repaired."""
+    return len({repair_text(key) for key in entries}) == len(entries)
+
+
 def objects(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects whose keys are still different once they are repaired."""
-    return st.lists(st.tuples(ANY_TEXT, values), max_size=3, unique_by=lambda entry: repair_text(entry[0])).map(dict)
+    return st.dictionaries(ANY_TEXT, values, max_size=3).filter(keys_stay_apart)
 
 
 SCALARS = (

@@ -1,0 +1,6 @@
+"""`python -m coterie.cli` is `coterie`."""
+
+from . import main
+
+if __name__ == "__main__":
+    main()

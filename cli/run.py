@@ -1,0 +1,109 @@
+"""`coterie run`: runs a flow on one input, live, and asks the person at the terminal where the flow wants one."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.pretty import Pretty
+
+from ..agents.messages import Message
+from ..orchestration.errors import RunError
+from ..orchestration.page import page
+from ..orchestration.run import Run
+from ..orchestration.runtime import Runtime
+from ..orchestration.workflow import Flow
+from .exits import EXIT_CODES, Exit, clear_errors, fail, leave
+from .live import LiveRuns
+from .reviewing import ask_person
+from .target import flow_at
+
+
+def run(
+    target: Annotated[str, typer.Argument(metavar="MODULE:FLOW", help="As in examples/finance_desk.py:flow.")],
+    given: Annotated[str, typer.Option("--input", metavar="JSON", help="JSON, @FILE, or - for standard input.")],
+    auto: Annotated[bool, typer.Option("--auto", help="Never ask a person; end with 4 where one is needed.")] = False,
+    thread: Annotated[str | None, typer.Option(help="The conversation that this run belongs to.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same answers.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="Write the run's page: graph, timeline, every message.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only the result, as JSON.")] = False,
+) -> None:
+    with clear_errors():
+        flow = flow_at(target)
+        message = _message(flow, _read(given))
+        console = Console(stderr=as_json)
+        ask = not auto and sys.stdin.isatty() and console.is_terminal
+        try:
+            ended, outcome = anyio.run(_see_through, flow, message, console, ask, thread, seed)
+        except KeyboardInterrupt:
+            console.print("interrupted")
+            leave(Exit.INTERRUPTED)
+        if html is not None:
+            html.write_text(page(flow, ended.facts()), encoding="utf-8")
+        if isinstance(outcome, RunError):
+            fail(str(outcome))
+        _print(outcome, console, as_json)
+        if isinstance(outcome, list):
+            raise typer.Exit(Exit.WAITING)
+
+
+run.__doc__ = f"""Run a flow on one input and print its result.
+
+    coterie run examples/finance_desk.py:flow --input '{{"text": "What was the revenue?"}}'
+
+{EXIT_CODES}
+"""
+
+
+async def _see_through(
+    flow: Flow[Any, Any], message: Message, console: Console, ask: bool, thread: str | None, seed: int
+) -> tuple[Run[Any], Message | RunError | list[Any]]:
+    """The run, and its result, its failure, or the reviews that wait."""
+    async with Runtime(seed=seed) as runtime, LiveRuns(console, total=1) as view:
+        run = await runtime.start(flow, message, thread=thread)
+        view.watch(run, flow.name)
+        await run.wait_settled()
+        while run.pending and ask:
+            answer = await view.ask(run, run.pending[0], ask_person)
+            if answer is None:
+                break
+            await run.answer(run.pending[0].task, answer)
+            await run.wait_settled()
+        if run.pending:
+            return run, [{"task": one.task, "message": one.message.model_dump(mode="json")} for one in run.pending]
+        try:
+            return run, await run.result()
+        except RunError as error:
+            return run, error
+
+
+def _print(outcome: Message | list[Any], console: Console, as_json: bool) -> None:
+    if not as_json:
+        console.print(Pretty(outcome))
+    elif isinstance(outcome, Message):
+        typer.echo(outcome.model_dump_json())
+    else:
+        typer.echo(json.dumps({"waiting": outcome}, ensure_ascii=False))
+
+
+def _read(given: str) -> str:
+    try:
+        if given == "-":
+            return sys.stdin.read()
+        return Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"cannot read the input {given!r}: {error}", Exit.BAD_INPUT)
+
+
+def _message(flow: Flow[Any, Any], text: str) -> Message:
+    kind = flow.signature.consumes
+    try:
+        message: Message = kind.model_validate_json(text, strict=False)
+    except ValidationError as error:
+        faults = [f"  {'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}" for one in error.errors()]
+        fail("\n".join([f"this input is no {kind.__name__}:", *faults]), Exit.BAD_INPUT)
+    return message

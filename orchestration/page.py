@@ -1,0 +1,2 @@
+def page(flow, events=()):
+    raise NotImplementedError
