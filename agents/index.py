@@ -138,6 +138,10 @@ class Index:
     def __contains__(self, document: str) -> bool:
         return document in self._snapshot.documents
 
+    def document_of(self, passage: str) -> str:
+        """The id of the document that the passage with this id was cut from; a whole document's is its own."""
+        return passage if passage in self else passage.rpartition("#")[0]
+
     @property
     def notices(self) -> tuple[str, ...]:
         """What was mended while opening, in sentences."""

@@ -1,27 +1,5 @@
-"""What a person sees: the `coterie` command. Each command is a file; nothing here is imported by other packages."""
+"""What a person sees: the `coterie` command. Each subcommand is a file; no other package imports from here."""
 
-import typer
-
-from .doctor import doctor
-from .exits import EXIT_CODES
-from .graph import graph
-from .models import models
-from .run import run
+from .commands import app, main
 
 __all__ = ["app", "main"]
-
-app = typer.Typer(
-    help=f"Teams of small local models in typed asynchronous workflows.\n\n{EXIT_CODES}",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command()(run)
-app.command()(graph)
-app.add_typer(models, name="models")
-app.command()(doctor)
-
-
-def main() -> None:
-    """The `coterie` command."""
-    app()

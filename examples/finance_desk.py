@@ -10,6 +10,7 @@ waits for a person, 1 something failed, 3 lines of the input were bad (the rest 
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -52,6 +53,7 @@ class Session:
     console: Console
     seed: int
     statuses: list[str] = field(default_factory=list)
+    document_of: Callable[[str], str] = str  # passage id -> id of the report it was cut from; known once indexed
 
     async def answer_all(self) -> None:
         """Every question, `AT_ONCE` of them at the same time."""
@@ -64,6 +66,7 @@ class Session:
                 runtime, lambda done, total: view.say(f"embedding reports: {done:,} of {total:,}")
             )
             self.bad_lines += index.bad_lines
+            self.document_of = index.document_of
             view.say("")
 
             async def answer_one(number: str, question: Question) -> None:
@@ -102,7 +105,8 @@ class Session:
         cited = [found for found in _evidence(run) if found.id in outcome.get("citations", ())]
         if self.out is not None:
             row = {"id": number, "question": question.text, "company": question.company, "status": status, **outcome}
-            row["sources"] = [{"id": found.id, "source": found.source, "text": found.text} for found in cited]
+            row["citations"] = list(dict.fromkeys(self.document_of(found.id) for found in cited))
+            row["passages"] = [found.model_dump() for found in cited]
             self.out.write(json.dumps(row, ensure_ascii=False) + "\n")
             self.out.flush()
         if self.out is None or len(self.questions) <= 5:

@@ -4,6 +4,7 @@ Five roles work together: search over the reports, the mood of each news line, t
 the note, and the one who decides whether a person must see it. None of them has been tuned here.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from finance_sources import News, Prices
 from pydantic import Field
 
 LINES = 5  # news lines that are looked at for one question
+FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 class Question(Message):
@@ -89,12 +91,18 @@ class Note(Message):
     citations: Annotated[list[str], Field(min_length=1, max_length=3)]
 
 
+class Grounded(Note):
+    """A note whose figures all stand in what it cites."""
+
+
 class Publish(Note):
     """A note that may go out."""
 
 
 class NeedsReview(Note):
     """A note that a person must see first."""
+
+    why: str = "It does not read like a plain statement of facts."
 
 
 def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
@@ -151,6 +159,15 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
         return Brief(question=asked.text, company=asked.company, passages=found.passages, news=felt, outlook=seen)
 
     @node
+    async def ground(note: Note, *, found: Given[Evidence]) -> Grounded | NeedsReview:
+        cited = " ".join(passage.text for passage in found.passages if passage.id in note.citations)
+        missing = [figure for figure in FIGURE.findall(note.text) if figure not in FIGURE.findall(cited)]
+        if missing:
+            why = f"{', '.join(missing)} stands in none of the cited passages."
+            return NeedsReview(text=note.text, citations=note.citations, why=why)
+        return Grounded(text=note.text, citations=note.citations)
+
+    @node
     async def publish(note: Publish, *, known: Given[Brief], moved: Given[PriceWindow]) -> Publish:
         felt = known.news
         mood = f"News: {felt.positive} good, {felt.neutral} neutral, {felt.negative} bad."
@@ -165,7 +182,9 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
     workflow.edge(window, outlook)
     workflow.gather((search, tally, outlook), brief)
     workflow.edge(brief, write)
-    workflow.edge(write, risk)
+    workflow.edge(write, ground)
+    workflow.edge(ground, risk, on=Grounded)
+    workflow.edge(ground, person, on=NeedsReview)
     workflow.edge(risk, publish, on=Publish)
     workflow.edge(risk, person, on=NeedsReview)
     workflow.edge(person, publish)

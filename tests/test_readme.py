@@ -1,5 +1,6 @@
 """The README is true: its code runs, its diagram is what the command prints, its tree is what is there."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from coterie.agents.checkpoints import home
 
 ROOT = Path(__file__).parent.parent
+HOME = home()  # the user's own: while tests run, COTERIE_HOME is another folder
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -21,13 +23,14 @@ def test_it_is_short() -> None:
     assert README.count("\n") <= 150
 
 
-@pytest.mark.skipif(not (home() / "bases" / "minilm-l6").exists(), reason="needs `coterie models fetch`")
+@pytest.mark.skipif(not (HOME / "bases" / "minilm-l6").exists(), reason="needs `coterie models fetch`")
 @pytest.mark.timeout(120)
 def test_its_python_runs(tmp_path: Path) -> None:
     """The first flow of the README, word for word, gives the answer that a reader expects."""
     script = tmp_path / "first_flow.py"
     script.write_text(blocks("python")[0], encoding="utf-8")
-    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    environment = os.environ | {"COTERIE_HOME": str(HOME)}
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, env=environment)
     assert run.stdout == "refund: I was charged twice, please pay me back.\n", run.stderr
 
 

@@ -54,6 +54,14 @@ async def test_a_hit_says_where_it_stands(open_index: Opener) -> None:
     assert found.score == round(found.score, 6)
 
 
+async def test_a_hit_tells_which_document_it_was_cut_from(open_index: Opener) -> None:
+    """A whole document's passage has its id, a chunk's id extends it, and ids may hold the sign that chunks use."""
+    long = Passage(id="board#2020", text="The board approved a dividend. " * 8)
+    index = await open_index([REPORTS[0], long], Chunking(size=80, overlap=0))
+    found = await index.search("dividend", 10)
+    assert {index.document_of(passage.id) for passage in found} == {"sales", "board#2020"}
+
+
 async def test_hits_come_best_first_and_no_more_than_there_are(open_index: Opener) -> None:
     """However many are asked for, but at least one."""
     index = await open_index()
