@@ -7,7 +7,7 @@ SOURCES := $(shell find agents orchestration tuning cli -name '*.py' -o -name py
 
 .PHONY: demo test lint bench clean help
 
-demo: $(VENV)/.package  ## Install, fetch the base checkpoints, and answer questions about three invented companies
+demo: $(VENV)/.package  ## Install, fetch the base checkpoints, and answer questions about four invented companies
 	$(BIN)/coterie models fetch
 	$(BIN)/python examples/finance_desk.py
 

@@ -6,7 +6,7 @@ cannot leave; `citations` may name only passages that the message holds. This fi
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from .errors import OutputTypeError
 from .grammar import CITATIONS, grammar_faults, grammar_of, spoken_field, text_fields
 from .inference import Generation, Inference
 from .messages import Message, Origin, Passage
-from .prompting import Prompter, passages_in
+from .prompting import Prompter, handles, passages_in
 from .type_forms import describe, members
 
 
@@ -76,11 +76,11 @@ class DialogueManager(Described[In, Out]):
             raise OutputTypeError(f"dialogue manager {self.name!r}: {'; '.join(faults)}")
         told = cast("Message", message)  # as faults() made sure
         engine, produces, passages = context.host.engine, self.signature.produces, list(passages_in(told))
-        longest = grammar_of(produces, _handles(len(passages)), self.max_new_tokens).longest
+        longest = grammar_of(produces, handles(len(passages)), self.max_new_tokens).longest
         prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
         history = context.history(context.node)
         prompt = await prompter.prompt(self.instructions, told, history, self.history_tokens)
-        grammar = grammar_of(produces, _handles(prompt.shown), self.max_new_tokens)
+        grammar = grammar_of(produces, handles(prompt.shown), self.max_new_tokens)
         completion = await engine.generate(
             Generation(
                 base=self.base,
@@ -103,31 +103,27 @@ class DialogueManager(Described[In, Out]):
         return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
 
 
-def _handles(passages: int) -> list[str]:
-    """What `citations` may name: the numbers under which passages are shown."""
-    return [str(number) for number in range(1, passages + 1)]
-
-
 def _read(produces: Any, text: str, passages: Sequence[Passage]) -> Message:
     """The message that `text` is, its citations turned from numbers into the passages' ids."""
     kinds = {kind.schema_name: kind for kind in members(produces)}
     spoken = spoken_field(produces)
     said, _, rest = text.partition("\n") if spoken else ("", "", text)
+    by_handle = dict(zip(handles(len(passages)), passages, strict=True))
     fields: dict[str, Any] = json.loads(rest) | ({spoken: said} if spoken else {})
     kind = kinds[fields.pop("kind")] if len(kinds) > 1 else next(iter(kinds.values()))
-    message: Message = kind.model_validate(_cited(fields, passages), strict=False)
+    message: Message = kind.model_validate(_cited(fields, by_handle), strict=False)
     return message
 
 
-def _cited(value: Any, passages: Sequence[Passage]) -> Any:
+def _cited(value: Any, by_handle: Mapping[str, Passage]) -> Any:
     if isinstance(value, list):
-        return [_cited(item, passages) for item in value]
+        return [_cited(item, by_handle) for item in value]
     if not isinstance(value, dict):
         return value
     return {
-        name: list(dict.fromkeys(passages[int(handle) - 1].id for handle in item))
+        name: list(dict.fromkeys(by_handle[handle].id for handle in item))
         if name == CITATIONS
-        else _cited(item, passages)
+        else _cited(item, by_handle)
         for name, item in value.items()
     }
 

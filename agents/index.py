@@ -248,7 +248,8 @@ class Index:
     def _built(self, plan: _Plan, vectors: "Mapping[bytes, FloatArray]") -> _Snapshot:
         stacked = np.stack([vectors[key] for key in plan.keys]) if plan.keys else np.zeros((0, 0), np.float32)
         rows = {key: row for row, key in enumerate(plan.keys)}
-        lexical = LexicalIndex([passage.text for passage in plan.passages], self._fusion)
+        # A source often names whom or what a passage is about (a company, a policy), though its text does not.
+        lexical = LexicalIndex([f"{passage.source}\n{passage.text}" for passage in plan.passages], self._fusion)
         return _Snapshot(plan.documents, plan.passages, stacked, rows, lexical)
 
 

@@ -1,9 +1,11 @@
 """Putting a message to a language model within its context: what is shown, in which order, and what is cut.
 
-A small model heeds most what it read last, so passages come first, then the message's fields, and its first field last.
+A small model heeds most what it read last, so passages come first, the best of them last; then the message's fields,
+the first of them last.
 This file knows nothing of roles, grammars and decoding.
 """
 
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +55,8 @@ class Prompter:
         earlier = await self._earlier(history, min(history_tokens, self.room - needed))
         taken = sum(await self._count([turn.text for turn in earlier])) if earlier else 0
         shown = await self._passages(list(passages_in(message)), self.room - needed - taken)
-        evidence = [f"[{number}] {text}" for number, text in enumerate(shown, start=1)]
-        user = "\n\n".join(part for part in ("\n".join(evidence), asked) if part)
+        evidence = [f"[{handle}] {text}" for handle, text in zip(handles(len(shown)), shown, strict=True)]
+        user = "\n\n".join(part for part in ("\n".join(reversed(evidence)), asked) if part)
         return Prompt((ChatTurn("system", instructions), *earlier, ChatTurn("user", user)), len(shown))
 
     async def _earlier(self, history: Sequence[Exchange], budget: int) -> list[ChatTurn]:
@@ -90,6 +92,12 @@ class Prompter:
     def _cut(self, text: str, tokens: int) -> str:
         """`text` without what cannot fit `tokens`, however its tokens fall; only long texts are cut."""
         return text[: max(0, tokens) * WIDEST_TOKEN]
+
+
+def handles(count: int) -> list[str]:
+    """Under which names passages are shown: A to Z, then AA, AB, …. Numbers would be mistaken for figures."""
+    letters = string.ascii_uppercase
+    return [letters[n] if n < 26 else letters[n // 26 - 1] + letters[n % 26] for n in range(count)]
 
 
 def passages_in(value: Any) -> Iterator[Passage]:

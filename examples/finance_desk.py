@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -34,6 +33,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 SHIPPED = Path(__file__).parent / "data" / "finance"
+DEMO = ("q01", "q13", "q20", "q35")  # of the shipped questions, one for each company
 AT_ONCE = 8  # questions at work at the same time: as many as the engine decodes together
 
 flow = desk(SHIPPED / "reports.jsonl", News(SHIPPED / "news.jsonl"), Prices(SHIPPED / "prices"))
@@ -144,11 +144,11 @@ def _panel(question: Question, status: str, outcome: dict[str, Any], cited: list
     return Panel(Group(*parts), title=title, subtitle=status, border_style=style)
 
 
-def _questions(path: Path, limit: int | None, bad: list[BadLine]) -> list[tuple[str, Question]]:
+def _questions(path: Path, bad: list[BadLine]) -> list[tuple[str, Question]]:
     rows = Rows(path, QuestionRow)
     asked = [
         (row.id or str(number), Question(text=row.text, company=row.company))
-        for number, row in enumerate(islice(rows.of(QuestionRow), limit), start=1)
+        for number, row in enumerate(rows.of(QuestionRow), start=1)
     ]
     bad += rows.bad_lines
     return asked
@@ -173,7 +173,7 @@ def run(
 ) -> None:
     """Answer questions about companies from their reports, with the mood of the news and the outlook of the prices.
 
-    Without options, three questions about invented companies are answered. Exit codes: 0 done, 1 something failed,
+    Without options, four questions about invented companies are answered. Exit codes: 0 done, 1 something failed,
     2 wrong usage, 3 lines of the input were bad, 130 interrupted.
     """
     if ask is not None and questions is not None:
@@ -184,7 +184,8 @@ def run(
         if ask is not None:
             asked = [("1", Question(text=ask, company=company))]
         else:
-            asked = _questions(questions or SHIPPED / "questions.jsonl", limit or (None if questions else 3), bad)
+            asked = _questions(questions or SHIPPED / "questions.jsonl", bad)
+            asked = [(number, one) for number, one in asked if questions or number in DEMO][:limit]
         with ExitStack() as files:
             session = Session(
                 reports=reports,
