@@ -18,6 +18,12 @@ from typing import Annotated, Any, TextIO
 
 import anyio
 import typer
+from finance_flow import Evidence, Publish, Question, desk
+from finance_sources import News, Prices, QuestionRow, Rows
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.text import Text
+
 from coterie.agents import CoterieError, Passage, Retriever
 from coterie.agents.jsonlines import BadLine
 from coterie.cli.exits import Exit, leave
@@ -25,12 +31,7 @@ from coterie.cli.live import LiveRuns
 from coterie.cli.reviewing import ask_person
 from coterie.cli.text import safe
 from coterie.orchestration import Run, RunError, Runtime
-from coterie.orchestration.events import ReviewRequested, TaskFinished
-from finance_flow import Evidence, Publish, Question, desk
-from finance_sources import News, Prices, QuestionRow, Rows
-from rich.console import Console, Group
-from rich.panel import Panel
-from rich.text import Text
+from coterie.orchestration.events import TaskFinished
 
 SHIPPED = Path(__file__).parent / "data" / "finance"
 DEMO = ("q01", "q13", "q20", "q35")  # of the shipped questions, one for each company

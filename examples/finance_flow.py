@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from coterie.agents import Confidence, DecisionClassifier, DialogueManager, Message, Passage, Retriever
-from coterie.orchestration import Flow, Given, Review, Workflow, node
 from finance_sources import News, Prices
 from pydantic import Field
+
+from coterie.agents import Confidence, DecisionClassifier, DialogueManager, Message, Passage, Retriever
+from coterie.orchestration import Flow, Given, Review, Workflow, node
 
 LINES = 5  # news lines that are looked at for one question
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")

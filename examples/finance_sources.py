@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+from pydantic import BaseModel, Field
+
 from coterie.agents.errors import CorpusError
 from coterie.agents.jsonlines import BadLine, read_models
-from pydantic import BaseModel, Field
 
 Row = TypeVar("Row", bound=BaseModel)
 

@@ -22,7 +22,9 @@ def mermaid(flow: Flow[Any, Any]) -> str:
     lines = ["flowchart LR", f'    start(["{_quoted(describe(flow.signature.consumes))}"])']
     lines += [f"    {ids[name]}{_shape(node, _quoted(name))}" for name, node in flow.nodes.items()]
     lines.append(f'    end_(["{_quoted(describe(flow.signature.produces))}"])')
-    lines += [f"    {ids[source]} {arrow} {ids[target]}" for source, arrow, target in _arrows(flow)]
+    for source, target, label, on_error in arrows(flow):
+        arrow = "-.->" if on_error else "-->"
+        lines.append(f"    {ids[source]} {arrow}{_said(label)} {ids[target]}")
     return "\n".join(lines)
 
 
@@ -30,13 +32,12 @@ def tree(flow: Flow[Any, Any]) -> Tree:
     """The flow as a tree: each node once with what it takes and answers, and below it where its answers go."""
     root = Tree(Text.assemble((flow.name, "bold"), f"  {_types(flow)}"), guide_style="dim")
     for name, node in flow.nodes.items():
-        kind = _kind(node)
+        kind = kind_of(node)
         branch = root.add(Text.assemble((name, "bold cyan"), (f"  {kind}", "dim"), f"  {_types(node)}"))
         if name in flow.starts:
             branch.add(Text(f"from {START}", style="dim"))
-        for source, arrow, target in _arrows(flow):
+        for source, target, label, _ in arrows(flow):
             if source == name:
-                label = arrow.split('"')[1] if '"' in arrow else ""
                 branch.add(Text.assemble("→ ", (target, "green"), (f"  {label}" if label else "", "yellow")))
     return root
 
@@ -50,7 +51,7 @@ def facts(flow: Flow[Any, Any]) -> dict[str, Any]:
         "nodes": [
             {
                 "name": name,
-                "kind": _kind(node),
+                "kind": kind_of(node),
                 "takes": describe(node.signature.consumes),
                 "answers": [describe(member) for member in members(node.signature.produces)],
             }
@@ -70,17 +71,17 @@ def facts(flow: Flow[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _arrows(flow: Flow[Any, Any]) -> Iterator[tuple[str, str, str]]:
+def arrows(flow: Flow[Any, Any]) -> Iterator[tuple[str, str, str, bool]]:
+    """Every arrow of the drawing: from, to, what it says, and whether it is taken on an error only."""
     for name in flow.starts:
-        yield START, "-->", name
+        yield START, name, "", False
     for edge in flow.edges:
-        arrow, label = "-.->" if isinstance(edge, Catch) else "-->", _label(edge)
         for source in sources_of(edge):
-            yield source, f'{arrow}|"{_quoted(label)}"|' if label else arrow, edge.target
+            yield source, edge.target, _label(edge), isinstance(edge, Catch)
         if isinstance(edge, Link) and edge.exhausted is not None:
-            yield edge.source, '-->|"exhausted"|', edge.exhausted
+            yield edge.source, edge.exhausted, "exhausted", False
     for name in sorted(flow.ends):
-        yield name, "-->", END
+        yield name, END, "", False
 
 
 def _label(edge: Edge) -> str:
@@ -104,7 +105,8 @@ def _condition(when: Any) -> str:
     return f"when {name.replace('_', ' ')}" if name and name != "<lambda>" else "when …"
 
 
-def _kind(node: Any) -> str:
+def kind_of(node: Any) -> str:
+    """What sort of node it is: function, person, flow, or the agent's class."""
     if isinstance(node, FunctionNode):
         return "function"
     if isinstance(node, Review):
@@ -114,7 +116,11 @@ def _kind(node: Any) -> str:
 
 def _shape(node: Any, name: str) -> str:
     shapes = {"function": f'["{name}"]', "person": f'{{"{name}"}}', "flow": f'[["{name}"]]'}
-    return shapes.get(_kind(node), f'{{{{"{name}"}}}}')
+    return shapes.get(kind_of(node), f'{{{{"{name}"}}}}')
+
+
+def _said(label: str) -> str:
+    return f'|"{_quoted(label)}"|' if label else ""
 
 
 def _types(node: Any) -> str:

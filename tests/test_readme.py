@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from coterie.agents.checkpoints import home
 
 ROOT = Path(__file__).parent.parent

@@ -142,12 +142,11 @@ async def test_closing_fails_what_is_in_flight(tiny_decoder: Path, tiny_encoder:
         except EngineClosed as error:
             failures.append(error)
 
-    async with anyio.create_task_group() as group:
-        async with Engine(device="cpu") as engine:
-            for _ in range(3):
-                group.start_soon(generate)
-            while engine.statistics().tokens_generated < 3:
-                await anyio.sleep(0.01)
+    async with anyio.create_task_group() as group, Engine(device="cpu") as engine:
+        for _ in range(3):
+            group.start_soon(generate)
+        while engine.statistics().tokens_generated < 3:
+            await anyio.sleep(0.01)
     assert len(failures) == 3
     with pytest.raises(EngineClosed, match="the engine is closed"):
         await engine.embed(str(tiny_encoder), ["late"])
