@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from .errors import MessageError, UnknownMessageType
@@ -57,11 +57,11 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    __slots__ = ("_origin",)  # a private attribute of pydantic would cost every message a dictionary
+
     schema_name: ClassVar[str] = "Message"
     schema_version: ClassVar[int] = 1
     max_bytes: ClassVar[int] = 1_000_000  # bytes of UTF-8 text, plus 8 for each other value
-
-    _origin: Origin | None = PrivateAttr(default=None)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -87,12 +87,13 @@ class Message(BaseModel):
     @property
     def origin(self) -> Origin | None:
         """Which weights made this message; None where a person or plain code did."""
-        return self._origin
+        origin: Origin | None = getattr(self, "_origin", None)
+        return origin
 
     def made_by(self, origin: Origin) -> Self:
         """The same message, carrying `origin`."""
         copy = self.model_copy()
-        copy._origin = origin
+        object.__setattr__(copy, "_origin", origin)
         return copy
 
     def __eq__(self, other: object) -> bool:

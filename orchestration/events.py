@@ -1,24 +1,28 @@
 """What happened in a run, as typed facts. Facts are numbered without gaps; `TokenDelta`s are not facts and may be lost.
 
-Times are seconds since the epoch, UTC. A fact never changes once it is in the log.
+Times are seconds since the epoch, UTC. A fact never changes once it is in the log. Facts are made only by a run, from
+values that were checked where they were made, so they are plain dataclasses; what reads them from outside checks them
+with `pydantic.TypeAdapter(Event)`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from ..agents.messages import Message
 from .review import Answer
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fact:
     run: str
     seq: int  # position in the run's log, from 1
     at: float  # seconds since the epoch, UTC
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(_Fact):
     """A flow was given its input."""
 
@@ -30,6 +34,7 @@ class RunStarted(_Fact):
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStarted(_Fact):
     """An attempt of a task began."""
 
@@ -37,10 +42,15 @@ class TaskStarted(_Fact):
     task: str
     node: str
     attempt: int = 1
-    inputs: list[SerializeAsAny[Message] | list[SerializeAsAny[Message]]] = []  # one for each positional parameter
-    given: dict[str, SerializeAsAny[Message]] = {}  # parameter -> what the node is given besides its inputs
+    inputs: list[SerializeAsAny[Message] | list[SerializeAsAny[Message]]] = field(
+        default_factory=list
+    )  # one for each parameter
+    given: Mapping[str, SerializeAsAny[Message]] = field(
+        default_factory=dict
+    )  # parameter -> what the node is given besides its inputs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFinished(_Fact):
     """A task answered; it never runs again."""
 
@@ -50,6 +60,7 @@ class TaskFinished(_Fact):
     output: SerializeAsAny[Message] | list[SerializeAsAny[Message]] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailed(_Fact):
     """An attempt of a task failed."""
 
@@ -63,6 +74,7 @@ class TaskFailed(_Fact):
     retry_in: float | None = None  # seconds until the next attempt; None: no attempt is left
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRequested(_Fact):
     """A person is asked; the task stays pending until an answer comes."""
 
@@ -72,6 +84,7 @@ class ReviewRequested(_Fact):
     message: SerializeAsAny[Message]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewAnswered(_Fact):
     """A person answered; what follows from it is the task's outcome."""
 
@@ -81,6 +94,7 @@ class ReviewAnswered(_Fact):
     answer: Answer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired(_Fact):
     """The time that a join allows its map is over."""
 
@@ -88,6 +102,7 @@ class TimerFired(_Fact):
     fork: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(_Fact):
     """The run has its result."""
 
@@ -95,6 +110,7 @@ class RunFinished(_Fact):
     message: SerializeAsAny[Message]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailed(_Fact):
     """The run could not go on."""
 
@@ -104,16 +120,16 @@ class RunFailed(_Fact):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunCancelled(_Fact):
     """Somebody cancelled the run."""
 
     kind: Literal["run-cancelled"] = "run-cancelled"
 
 
-class TokenDelta(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenDelta:
     """A piece of text, as a model writes it. Not a fact: a slow reader may miss some."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["token-delta"] = "token-delta"
     run: str

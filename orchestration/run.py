@@ -31,6 +31,7 @@ from .scheduler import AskReview, CancelTasks, Command, Fail, Finish, RunTask, S
 from .workflow import Flow
 
 NEVER_RETRIED = (ValidationError, MessageError, OutputTypeError, UndeliverableMessage)
+SLICE = 0.001  # seconds that nodes which never wait may keep the event loop to themselves
 HALVINGS = 3  # attempts with half the batch each that running out of memory gets, whatever the policy
 DELTAS_KEPT = 4096  # pieces of text that a slow reader may be behind before it misses some
 
@@ -66,7 +67,6 @@ class Run(Generic[Out]):
         self._around = surroundings
         self._state = State(flow, limit=limit)
         self._seed = seed
-        self._chance = random.Random(f"{seed}/{identity}")  # noqa: S311 - jitter of retries, no secret
         self._seq = 0
         self._deltas: deque[TokenDelta] = deque(maxlen=DELTAS_KEPT)
         self._delta_count = 0
@@ -74,6 +74,7 @@ class Run(Generic[Out]):
         self._ended = anyio.Event()
         self._outcome: Message | BaseException | None = None
         self._group: TaskGroup | None = None
+        self._busy = 0  # attempts and timers in progress: what an end must stop
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._reviews: dict[str, Task] = {}
         self._halvings: dict[str, int] = {}  # task -> how often it ran out of memory
@@ -196,9 +197,9 @@ class Run(Generic[Out]):
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                self._spawn(self._perform(commands))
-                await self._ended.wait()
-                group.cancel_scope.cancel()
+                await self._work(self._perform(commands))
+                if not self._ended.is_set():
+                    await self._ended.wait()
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits the result
             alone = isinstance(error, ExceptionGroup) and len(error.exceptions) == 1
             self._break(error.exceptions[0] if alone else error)  # type: ignore[attr-defined]
@@ -210,11 +211,12 @@ class Run(Generic[Out]):
 
     async def _work(self, command: RunTask | None) -> None:
         """Do one task after the other for as long as each leads to a next one."""
-        spawned = True
+        since = time.monotonic()
         while command is not None:
-            if not spawned:
+            if time.monotonic() - since > SLICE:
                 await anyio.lowlevel.checkpoint()  # nodes that never wait must not keep others from running
-            task, scope, outcome, spawned = command.task, None, None, False
+                since = time.monotonic()
+            task, scope, outcome = command.task, None, None
             if task.id not in self._state.tasks:  # cancelled before it began
                 return
             if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
@@ -233,6 +235,7 @@ class Run(Generic[Out]):
         """What the task's node answers, or what it raised."""
         task = command.task
         policy = task.flow.policies[task.node]
+        self._busy += 1
         try:
             if command.delay:
                 await anyio.sleep(command.delay)
@@ -242,6 +245,8 @@ class Run(Generic[Out]):
                 return await self._timed(task, command.attempt, policy.timeout)
         except Exception as error:  # noqa: BLE001 - becomes the fact TaskFailed
             return Raised(error)
+        finally:
+            self._busy -= 1
 
     async def _timed(self, task: Task, attempt: int, seconds: float | None) -> Any:
         if seconds is None:
@@ -278,6 +283,10 @@ class Run(Generic[Out]):
             history=self._history,
         )
 
+    def _chance(self, task: str, attempt: int) -> random.Random:
+        """The jitter of one retry: repeatable, and different for each run, so that runs do not retry in step."""
+        return random.Random(f"{self._seed}/{self.id}/{task}/{attempt}")  # noqa: S311 - no secret
+
     def _listener(self, task: str) -> Callable[[str], None]:
         def listen(text: str) -> None:
             self._deltas.append(TokenDelta(run=self.id, seq=self._seq, task=task, text=repair_text(text)))
@@ -290,7 +299,13 @@ class Run(Generic[Out]):
         return [] if self.thread is None else exchanges(self._around.log, self.thread, node, self.id)
 
     async def _timer(self, command: SetTimer) -> None:
-        await anyio.sleep(command.delay)
+        if self._ended.is_set():
+            return
+        self._busy += 1
+        try:
+            await anyio.sleep(command.delay)
+        finally:
+            self._busy -= 1
         if command.fork in self._state.forks:
             self._spawn(self._perform(await self._record(log_events.TimerFired(**self._stamp(), fork=command.fork))))
 
@@ -322,7 +337,7 @@ class Run(Generic[Out]):
             error=type(error).__name__,
             reason=repair_text(str(error)),
             kinds=_kinds(type(error)),
-            retry_in=policy.delay(attempt, self._chance) if again else None,
+            retry_in=policy.delay(attempt, self._chance(task.id, attempt)) if again else None,
         )
 
     async def _record(self, *happened: Event, cause: Exception | None = None) -> list[Command]:
@@ -355,7 +370,7 @@ class Run(Generic[Out]):
                     node=task.node,
                     attempt=attempt,
                     inputs=inputs,
-                    given=dict(task.given),
+                    given=task.given,
                 )
             case AskReview(task=task):
                 return log_events.ReviewRequested(**self._stamp(), task=task.id, node=task.node, message=task.message)
@@ -418,6 +433,8 @@ class Run(Generic[Out]):
         self._state.ended = True
         self._reviews.clear()
         self._ended.set()
+        if self._busy and self._group is not None:
+            self._group.cancel_scope.cancel()
         self._wake()
 
     def _change(self) -> anyio.Event:

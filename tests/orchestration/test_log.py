@@ -1,9 +1,10 @@
 """The log in memory: what was committed can be read, by run, by key and by thread."""
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from coterie.agents import Exchange, Message
 from coterie.orchestration import Edit, MemoryLog
@@ -107,9 +108,9 @@ async def test_exchanges_leave_out_nodes_that_take_no_single_message() -> None:
 def test_a_fact_never_changes() -> None:
     """Events are frozen and refuse fields that they do not know."""
     fact = RunCancelled(run="r", seq=1, at=0.0)
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(FrozenInstanceError):
         fact.seq = 2
-    with pytest.raises(ValidationError, match="not permitted"):
+    with pytest.raises(TypeError, match="why"):
         RunCancelled(run="r", seq=1, at=0.0, why="no")  # type: ignore[call-arg]
 
 
@@ -118,7 +119,8 @@ def test_a_fact_keeps_all_fields_of_the_messages_in_it() -> None:
     longer = Longer(text="a", more="b")
     finished = TaskFinished(run="r", seq=1, at=0.0, task="t", node="n", output=[longer])
     answered = ReviewAnswered(run="r", seq=1, at=0.0, task="t", node="n", answer=Edit(message=longer))
-    assert finished.model_dump()["output"] == [{"text": "a", "more": "b"}]
-    assert answered.model_dump()["answer"]["message"] == {"text": "a", "more": "b"}
-    assert '"more":"b"' in finished.model_dump_json()
-    assert '"more":"b"' in answered.model_dump_json()
+    facts = TypeAdapter(Event)
+    assert facts.dump_python(finished)["output"] == [{"text": "a", "more": "b"}]
+    assert facts.dump_python(answered)["answer"]["message"] == {"text": "a", "more": "b"}
+    assert b'"more":"b"' in facts.dump_json(finished)
+    assert b'"more":"b"' in facts.dump_json(answered)

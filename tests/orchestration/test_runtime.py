@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from pydantic import TypeAdapter
 
 from coterie.agents import Context, Failure, Message, ScriptedAgent
 from coterie.agents.errors import OutOfMemory
@@ -338,7 +339,7 @@ async def test_an_error_text_that_no_log_could_hold_is_repaired(log: Log) -> Non
         await error_of(run)
     (failed,) = [event for event in log.read(run.id) if isinstance(event, TaskFailed)]
     assert failed.reason == "\ufffd"
-    assert failed.model_dump_json()
+    assert TypeAdapter(TaskFailed).dump_json(failed)
 
 
 async def test_an_answer_of_the_wrong_type_fails_the_run(log: Log) -> None:
@@ -740,7 +741,7 @@ async def test_two_hundred_runs_at_once(log: Log) -> None:
 
 
 async def test_a_node_that_never_waits_keeps_nobody_from_running(log: Log) -> None:
-    """Between two tasks, others have their turn."""
+    """After a millisecond at most, others have their turn."""
     order: list[str] = []
 
     @node
@@ -750,7 +751,7 @@ async def test_a_node_that_never_waits_keeps_nobody_from_running(log: Log) -> No
 
     flow: Workflow[Any, Any] = Workflow("flow", Text, Text)
     flow.start(count)
-    flow.edge(count, count, max_visits=20, exhausted=echo)
+    flow.edge(count, count, max_visits=2_000, exhausted=echo)
     flow.end(echo)
     built = flow.build()
     async with Runtime(log=log) as runtime:
