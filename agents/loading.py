@@ -9,12 +9,15 @@ from types import ModuleType
 from typing import Literal
 
 HeavyModule = Literal[
+    "agents.classifier",
     "agents.devices",
+    "agents.dialogue",
     "agents.engine",
     "agents.heads",
     "agents.hub",
     "agents.index",
     "agents.pinned",
+    "agents.retriever",
     "orchestration.runtime",
     "orchestration.validation",
 ]

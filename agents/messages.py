@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from .errors import MessageError, UnknownMessageType
@@ -33,7 +33,7 @@ Whether it has been calibrated on reviewed rows is said by `Origin.calibrated`.
 class Origin(BaseModel):
     """Which role made a message, with which weights, and what it would have said next."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     role: str
     weights: str  # sha256 hex digest of the release that answered
@@ -107,6 +107,8 @@ class Message(BaseModel):
 class Passage(Message):
     """A stretch of a source that a retriever found."""
 
+    model_config = ConfigDict(defer_build=True)  # validators are built when the first one is made
+
     id: str
     text: str
     score: float = 0.0  # fused score, higher is better; comparable within one answer only
@@ -122,6 +124,8 @@ class Rejection(Message):
     proposal down. Name it in an output union to route it; where it is not named, declining fails the task.
     """
 
+    model_config = ConfigDict(defer_build=True)  # validators are built when the first one is made
+
     by: str  # the role, or the reviewer's name
     reason: str
     proposal: dict[str, JsonValue] = {}  # what would have been said, field by field
@@ -129,6 +133,8 @@ class Rejection(Message):
 
 class Failure(Message):
     """What an error handler is told about a task that failed."""
+
+    model_config = ConfigDict(defer_build=True)  # validators are built when the first one is made
 
     node: str
     error: str  # name of the exception's class
@@ -176,7 +182,7 @@ class Registry:
             MessageError: the row is malformed, or was written by another version of its type.
         """
         try:
-            stored = _STORED.validate_json(text)
+            stored = _Stored.model_validate_json(text)
         except ValidationError as error:
             raise MessageError(f"this is no stored message: {error}") from error
         kind = self._types.get(stored.kind)
@@ -195,15 +201,13 @@ class Registry:
 
 
 class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: str  # schema name
     version: int
     body: dict[str, JsonValue]
     origin: Origin | None = None
 
-
-_STORED = TypeAdapter(_Stored)
 
 
 def repair_text(text: str) -> str:

@@ -18,7 +18,7 @@ from .errors import ReviewAnswerError, ReviewRejected
 class Approve(BaseModel):
     """Let the proposal go on as it is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     kind: Literal["approve"] = "approve"
     by: str = "reviewer"
 
@@ -26,7 +26,7 @@ class Approve(BaseModel):
 class Edit(BaseModel):
     """Let `message` go on in place of the proposal."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     kind: Literal["edit"] = "edit"
     message: SerializeAsAny[Message]
     by: str = "reviewer"
@@ -35,7 +35,7 @@ class Edit(BaseModel):
 class Reject(BaseModel):
     """Turn the proposal down."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     kind: Literal["reject"] = "reject"
     reason: str = Field(min_length=1)
     by: str = "reviewer"

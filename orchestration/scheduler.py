@@ -14,7 +14,7 @@ and the same commands.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..agents.messages import Failure, Message
 from ..agents.type_forms import describe, is_instance, item_of, parts_of
@@ -86,8 +86,7 @@ class Task:
     given: Mapping[str, Message]
 
 
-@dataclass(frozen=True, slots=True)
-class RunTask:
+class RunTask(NamedTuple):
     """Do `task`, attempt number `attempt` (from 1), after `delay` seconds."""
 
     task: Task
@@ -95,37 +94,32 @@ class RunTask:
     delay: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class AskReview:
+class AskReview(NamedTuple):
     """Leave `task` pending until a person has answered."""
 
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(NamedTuple):
     """Send `TimerFired(fork)` in `delay` seconds."""
 
     fork: str
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTasks:
+class CancelTasks(NamedTuple):
     """Stop these tasks; their outcome is not wanted any more."""
 
     tasks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """The run has its result."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(NamedTuple):
     """The run cannot go on."""
 
     node: str
