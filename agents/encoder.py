@@ -66,7 +66,8 @@ class Encoder:
         )
         self._model.to(device).eval()
         self._longest = min(context_length(folder), self._tokenizer.model_max_length)
-        self._padding = self._tokenizer.pad_token_id or 0
+        pad = self._tokenizer.pad_token_id
+        self._padding = pad if isinstance(pad, int) else 0
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """The tokens of each text with its special tokens, cut to the longest input of the model."""
@@ -82,7 +83,7 @@ class Encoder:
 
     def embed(self, batch: Sequence[Tokens], length: int) -> torch.Tensor:
         """Unit vectors of one bucket's texts: (B, D) float32, on the CPU."""
-        ids = torch.full((len(batch), length), self._padding)
+        ids = torch.full((len(batch), length), self._padding, dtype=torch.long)
         mask = torch.zeros((len(batch), length), dtype=torch.long)
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)

@@ -1,12 +1,14 @@
 """`LocalHost`: the engine and one resource per key, in this process, for as long as it is kept."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from .agent import Resource
-from .inference import Inference
+
+if TYPE_CHECKING:
+    from .inference import Inference
 
 
 class LocalHost:
@@ -16,13 +18,13 @@ class LocalHost:
     answer = await agent.handle(message, Context(host))
     """
 
-    def __init__(self, engine: Inference) -> None:
+    def __init__(self, engine: "Inference") -> None:
         self._engine = engine
         self._resources: dict[Hashable, Any] = {}
         self._locks: dict[Hashable, anyio.Lock] = {}
 
     @property
-    def engine(self) -> Inference:
+    def engine(self) -> "Inference":
         return self._engine
 
     async def resource(self, key: Hashable, create: Callable[[], Awaitable[Resource]]) -> Resource:

@@ -9,11 +9,10 @@ import anyio
 import anyio.to_thread
 
 from .errors import EngineClosed
-from .inference import Completion, Generation, Inference
 from .loading import load
 
 if TYPE_CHECKING:
-    from .inference import FloatArray
+    from .inference import Completion, FloatArray, Generation, Inference
 
 
 class LazyEngine:
@@ -42,14 +41,14 @@ class LazyEngine:
         await self._stack.aclose()
 
     @property
-    def opened(self) -> Inference | None:
+    def opened(self) -> "Inference | None":
         """The engine itself, if anything has asked for it yet."""
         return self._engine
 
     async def embed(self, base: str, texts: Sequence[str]) -> "FloatArray":
         return await (await self._open()).embed(base, texts)
 
-    async def generate(self, request: Generation, on_text: Callable[[str], None] | None = None) -> Completion:
+    async def generate(self, request: "Generation", on_text: Callable[[str], None] | None = None) -> "Completion":
         return await (await self._open()).generate(request, on_text)
 
     async def count_tokens(self, base: str, texts: Sequence[str]) -> list[int]:
@@ -61,7 +60,7 @@ class LazyEngine:
     async def digest(self, base: str) -> str:
         return await (await self._open()).digest(base)
 
-    async def _open(self) -> Inference:
+    async def _open(self) -> "Inference":
         if self._engine is not None:
             return self._engine
         async with self._lock:

@@ -55,7 +55,8 @@ class Message(BaseModel):
             more than `max_bytes`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Validators are built when a type is first used, or by a workflow's `build()`: importing types must stay fast.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     __slots__ = ("_origin",)  # a private attribute of pydantic would cost every message a dictionary
 
@@ -107,8 +108,6 @@ class Message(BaseModel):
 class Passage(Message):
     """A stretch of a source that a retriever found."""
 
-    model_config = ConfigDict(defer_build=True)  # validators are built when the first one is made
-
     id: str
     text: str
     score: float = 0.0  # fused score, higher is better; comparable within one answer only
@@ -124,8 +123,6 @@ class Rejection(Message):
     proposal down. Name it in an output union to route it; where it is not named, declining fails the task.
     """
 
-    model_config = ConfigDict(defer_build=True)  # validators are built when the first one is made
-
     by: str  # the role, or the reviewer's name
     reason: str
     proposal: dict[str, JsonValue] = {}  # what would have been said, field by field
@@ -133,8 +130,6 @@ class Rejection(Message):
 
 class Failure(Message):
     """What an error handler is told about a task that failed."""
-
-    model_config = ConfigDict(defer_build=True)  # validators are built when the first one is made
 
     node: str
     error: str  # name of the exception's class
@@ -207,7 +202,6 @@ class _Stored(BaseModel):
     version: int
     body: dict[str, JsonValue]
     origin: Origin | None = None
-
 
 
 def repair_text(text: str) -> str:

@@ -4,8 +4,8 @@
     python examples/finance_desk.py --ask "How many passengers were carried?" --company "Norrfell Ferries"
     python examples/finance_desk.py --questions questions.jsonl --reports reports/ --auto --out notes.jsonl
 
-The graph is in finance_flow.py, what it reads besides reports in finance_sources.py. Exit codes: 0 every question has a note or
-waits for a person, 1 something failed, 3 lines of the input were bad (the rest was answered), 130 interrupted.
+The graph is in finance_flow.py, what it reads besides reports in finance_sources.py. Exit codes: 0 every question has a
+note or waits for a person, 1 something failed, 3 lines of the input were bad (the rest was answered), 130 interrupted.
 """
 
 import json

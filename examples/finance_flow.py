@@ -1,7 +1,7 @@
-"""The finance desk as a graph: a question about a company -> a note that cites the reports, or a person who looks first.
+"""The finance desk as a graph: a question about a company -> a note that cites the reports, or a person who looks.
 
-Five roles work together: search over the reports, the mood of each news line, the outlook from the prices, the writer of
-the note, and the one who decides whether a person must see it. None of them has been tuned here.
+Five roles work together: search over the reports, the mood of each news line, the outlook from the prices, the writer
+of the note, and the one who decides whether a person must see it. None of them has been tuned here.
 """
 
 import re
@@ -197,8 +197,8 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
 def grounds(text: str, passages: Sequence[Passage]) -> tuple[list[str], list[str]]:
     """The passages that say what `text` says, by their words, and the figures of `text` that none of them holds.
 
-    A small writer that has not been tuned cites almost at random, so its citations are replaced by what can be checked: the
-    passage that shares most of the note's words, if it shares half of them, and those that hold figures it lacks.
+    A small writer that has not been tuned cites almost at random, so its citations are replaced by what can be checked:
+    the passage that shares most of the note's words, if it shares half of them, and those that hold figures it lacks.
     """
     said = _words(text)
     ranked = sorted(passages, key=lambda passage: -len(said & _words(passage.text)))

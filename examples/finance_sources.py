@@ -1,4 +1,4 @@
-"""What the finance desk reads besides reports: news lines and daily price movements, from JSON lines as people have them.
+"""What the finance desk reads besides reports: news lines and daily price movements, from JSON lines.
 
 Every file is read once, when it is first needed. Bad lines are kept, so that the program can name them at the end.
 """

@@ -3,14 +3,13 @@
 import uuid
 from collections.abc import Awaitable, Callable, Hashable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ..agents.agent import In, Out, Resource
 from ..agents.hosting import LocalHost
-from ..agents.inference import Inference
 from ..agents.lazy_engine import LazyEngine
 from ..agents.messages import Message
 from ..agents.type_forms import describe, is_instance
@@ -18,6 +17,9 @@ from .errors import RunError, UndeliverableMessage
 from .log import Log, MemoryLog
 from .run import Run
 from .workflow import Flow
+
+if TYPE_CHECKING:
+    from ..agents.inference import Inference
 
 
 class Runtime:
@@ -41,7 +43,7 @@ class Runtime:
         self,
         *,
         log: Log | None = None,
-        engine: Inference | None = None,
+        engine: "Inference | None" = None,
         device: str | None = None,
         limit: int | None = None,
         seed: int = 0,
@@ -72,7 +74,7 @@ class Runtime:
         await self._lazy.__aexit__(kind, error, trace)
 
     @property
-    def engine(self) -> Inference:
+    def engine(self) -> "Inference":
         """The models, for calling an agent or an index by hand."""
         return self.host.engine
 

@@ -12,6 +12,8 @@ from inspect import getattr_static
 from operator import or_
 from typing import Any, get_origin
 
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
 from ..agents.agent import Signature
 from ..agents.errors import CoterieError
 from ..agents.messages import Failure, Message, Registry, Rejection
@@ -359,6 +361,11 @@ def _faults_of_policies(draft: _Draft) -> Iterator[str]:
 
 def _faults_of_schemas(draft: _Draft) -> Iterator[str]:
     for schema, kinds in _schemas(draft).items():
+        for kind in kinds:
+            try:
+                kind.model_rebuild()  # messages build their validators late; a type that cannot must show here
+            except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+                yield f"{schema!r} is no message type that can be checked: {error.message}"
         if len(kinds) > 1:
             yield f"{len(kinds)} message types are called {schema!r}; set `schema_name` on one of them"
 

@@ -212,7 +212,7 @@ SOME = Bag(numbers=[1, 2])
 def test_every_run_of_a_right_graph_ends_with_one_result(plan: Plan, chance: random.Random, limit: int | None) -> None:
     """Whatever ends first: the result is that of one task after the other, within the limit, and nothing is left."""
     flow = flow_of(plan)
-    serial = Shuffled(flow, random.Random(0), limit=1, answer=by_script)  # noqa: S311
+    serial = Shuffled(flow, random.Random(0), limit=1, answer=by_script)
     shuffled = Shuffled(flow, chance, limit=limit, answer=by_script)
     expected, result = serial.play(SOME), shuffled.play(SOME)
     assert isinstance(expected, Finish)
@@ -382,7 +382,7 @@ def test_any_graph_is_refused_in_sentences_or_every_run_of_it_ends(
 async def test_the_runtime_agrees_with_the_scheduler_alone(plan: Plan, limit: int | None) -> None:
     """The same result comes out of a real event loop."""
     flow = flow_of(plan)
-    alone = Shuffled(flow, random.Random(0), answer=by_script).play(SOME)  # noqa: S311
+    alone = Shuffled(flow, random.Random(0), answer=by_script).play(SOME)
     assert isinstance(alone, Finish)
     async with Runtime(limit=limit) as runtime:
         run = await runtime.start(flow, SOME)

@@ -725,7 +725,7 @@ async def test_seeds_are_the_same_for_the_same_task(log: Log) -> None:
 
 async def test_two_hundred_runs_at_once(log: Log) -> None:
     """One flow serves any number of runs, and none gets another's messages."""
-    chance = random.Random(0)  # noqa: S311
+    chance = random.Random(0)
 
     @node
     async def wait(told: Text) -> Text:

@@ -1262,3 +1262,20 @@ def test_one_fault_is_counted_in_the_singular() -> None:
     workflow.start(straight)
     with pytest.raises(WorkflowError, match=r"^workflow 'desk' has 1 fault:\n  - nothing ends the flow; name"):
         workflow.build()
+
+
+def test_a_message_type_that_cannot_be_checked_is_a_fault() -> None:
+    """Its validators are built late, but before anything runs."""
+
+    class Odd(Message):
+        text: "Nowhere"  # type: ignore[name-defined]  # noqa: F821
+
+    @node
+    async def odd(told: Odd) -> Odd:
+        return told
+
+    workflow = Workflow("odd", Odd, Odd)
+    workflow.start(odd)
+    workflow.end(odd)
+    with pytest.raises(WorkflowError, match=r"'Odd' is no message type that can be checked: .*Nowhere"):
+        workflow.build()
