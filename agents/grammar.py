@@ -25,6 +25,7 @@ CHARACTERS = 2_000  # of a text without `max_length`
 ITEMS = 8  # of a list without `max_length`
 STEPS = 100  # between the ends of a bounded float
 WHOLE_NUMBERS = 1_000  # values that a bounded int may have at most
+WIDEST_CHARACTER = 4  # tokens that one character can take: its bytes
 SLACK = 16  # tokens that a text may take beyond its budget to end on a whole character
 
 _FIRST = r"[^\"\\\s\p{C}\p{Z}]"  # a text never begins with white space or a control character
@@ -138,11 +139,12 @@ class _Writer:
     def text(self, metadata: Sequence[Any], budget: int) -> _Part:
         fewest, most = _lengths(metadata, 0, CHARACTERS)
         name = f"text_{len(self.rules)}"
+        budget = max(budget, WIDEST_CHARACTER * (fewest + 1))
         rest = f"{_NEXT}{{{max(0, fewest - 1)},{max(0, most - 1)}}}"
-        self.rules.append(f"{name}[max_tokens={max(1, budget)}]: /{_FIRST}{rest}/")
+        self.rules.append(f"{name}[max_tokens={budget}]: /{_FIRST}{rest}/")
         # A model that has said all it wants ends its turn; allowing that here keeps it from rambling on.
         ended = f"{name} {END_OF_TURN}?"
-        return _Part(ended if fewest else f"({ended})?", max(1, budget) + SLACK + 1)
+        return _Part(ended if fewest else f"({ended})?", budget + SLACK + 1)
 
     def citations(self, info: FieldInfo) -> _Part:
         fewest, most = _lengths(info.metadata, 0, ITEMS)
@@ -292,6 +294,6 @@ def _either(parts: Sequence[_Part]) -> _Part:
 def _listed(item: _Part, fewest: int, most: int) -> _Part:
     if most == 0:
         return _fixed("[]")
-    more = f'("," {item.rule}){{{max(0, fewest - 1)},{most - 1}}}'
-    filled = f"{item.rule} {more}"
+    more = f' ("," {item.rule}){{{max(0, fewest - 1)},{most - 1}}}' if most > 1 else ""
+    filled = f"{item.rule}{more}"
     return _Part(f'"[" {filled if fewest else f"({filled})?"} "]"', 2 + most * (item.longest + 1))

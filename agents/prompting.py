@@ -52,39 +52,39 @@ class Prompter:
         needed = sum(await self._count([instructions, asked])) + PIECES
         if needed > self.room:
             raise ContextOverflow(self.base, needed, self.room)
-        earlier = await self._earlier(history, min(history_tokens, self.room - needed))
-        taken = sum(await self._count([turn.text for turn in earlier])) if earlier else 0
+        earlier, taken = await self._earlier(history, min(history_tokens, self.room - needed))
         shown = await self._passages(list(passages_in(message)), self.room - needed - taken)
-        evidence = [f"[{handle}] {text}" for handle, text in zip(handles(len(shown)), shown, strict=True)]
-        user = "\n\n".join(part for part in ("\n".join(reversed(evidence)), asked) if part)
+        user = "\n\n".join(part for part in ("\n".join(reversed(shown)), asked) if part)
         return Prompt((ChatTurn("system", instructions), *earlier, ChatTurn("user", user)), len(shown))
 
-    async def _earlier(self, history: Sequence[Exchange], budget: int) -> list[ChatTurn]:
-        """The latest exchanges that fit `budget`, oldest first."""
+    async def _earlier(self, history: Sequence[Exchange], budget: int) -> tuple[list[ChatTurn], int]:
+        """The latest exchanges that fit `budget`, oldest first, and how many tokens they take."""
         turns: list[ChatTurn] = []
+        taken = 0
         for exchange in reversed(history):
             pair = [
                 ChatTurn("user", self._cut(text_of(exchange.told), budget)),
                 ChatTurn("assistant", self._cut(text_of(exchange.answered), budget)),
             ]
-            budget -= sum(await self._count([turn.text for turn in pair])) + PIECES
-            if budget < 0:
+            needed = sum(await self._count([turn.text for turn in pair])) + PIECES
+            if taken + needed > budget:
                 break
-            turns = pair + turns
-        return turns
+            turns, taken = pair + turns, taken + needed
+        return turns, taken
 
     async def _passages(self, passages: Sequence[Passage], budget: int) -> list[str]:
-        """The passages' texts, cut so that together they take at most `budget` tokens."""
+        """A line for each passage, cut so that together they take at most `budget` tokens."""
         most = max(0, budget // SHORTEST_PASSAGE)
         texts = [self._cut(" ".join(passage.text.split()), budget) for passage in passages[:most]]
-        if not texts:
+        lines = [f"[{handle}] {text}\n" for handle, text in zip(handles(len(texts)), texts, strict=True)]
+        if not lines:
             return []
-        lengths = await self._count(texts)
-        allowed = _even_share(lengths, budget - 5 * len(texts))  # five tokens for "[12] " and the line's end
-        return [
-            text if length <= allowed else text[: max(1, len(text) * allowed // length)].rsplit(" ", 1)[0] + " …"
-            for text, length in zip(texts, lengths, strict=True)
-        ]
+        lengths = await self._count(lines)
+        allowed = _even_share(lengths, budget)
+        while sum(await self._count(lines)) > budget:  # a cut text may take more tokens than its share of the whole
+            lines = [_shortened(line, length, allowed) for line, length in zip(lines, lengths, strict=True)]
+            lengths, allowed = await self._count(lines), allowed * 9 // 10
+        return [line.rstrip("\n") for line in lines]
 
     async def _count(self, texts: Sequence[str]) -> list[int]:
         return await self.engine.count_tokens(self.base, texts)
@@ -133,6 +133,13 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "; ".join(shown for item in value if (shown := _shown(item)))
     return str(getattr(value, "value", value))
+
+
+def _shortened(line: str, length: int, allowed: int) -> str:
+    """`line`, which takes `length` tokens, cut at a word to about `allowed` of them."""
+    if length <= allowed:
+        return line
+    return line[: max(4, len(line) * allowed // length - 2)].rsplit(" ", 1)[0] + " …\n"
 
 
 def _even_share(lengths: Sequence[int], budget: int) -> int:
