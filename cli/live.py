@@ -91,15 +91,15 @@ class Counts:
         left = (self.total - self.settled) / rate if rate else None
         running = self.runs["running"] - self.runs["waiting"]
         parts = [
-            f"{self.settled}/{self.total} settled",
-            f"{self.runs['done']} done",
-            f"{running} running",
-            f"{self.runs['waiting']} waiting for a person",
-            f"{self.runs['failed']} failed",
-            f"{rate * 60:.1f} a minute",
+            f"{self.settled} of {self.total}",
+            f"done {self.runs['done']}",
+            f"running {running}",
+            f"waiting {self.runs['waiting']}",
+            f"failed {self.runs['failed']}",
+            f"{rate * 60:.0f} a minute",
         ]
         if left is not None and self.settled < self.total:
-            parts.append(f"about {left:.0f} s left")
+            parts.append(f"{left:.0f} s left")
         return " · ".join(parts)
 
 

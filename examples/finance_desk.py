@@ -25,6 +25,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from coterie.agents import CoterieError, Passage, Retriever
+from coterie.agents.errors import CorpusError, StorageError
 from coterie.agents.jsonlines import BadLine
 from coterie.cli.exits import Exit, leave
 from coterie.cli.live import LiveRuns
@@ -109,7 +110,10 @@ class Session:
             row["citations"] = list(dict.fromkeys(self.document_of(found.id) for found in cited))
             row["passages"] = [found.model_dump() for found in cited]
             self.out.write(json.dumps(row, ensure_ascii=False) + "\n")
-            self.out.flush()
+            try:
+                self.out.flush()
+            except OSError as error:
+                raise StorageError(Path(self.out.name), error) from error
         if self.out is None or len(self.questions) <= 5:
             self.console.print(_panel(question, status, outcome, cited))
 
@@ -136,7 +140,7 @@ def _evidence(run: Run[Publish]) -> list[Passage]:
 
 def _panel(question: Question, status: str, outcome: dict[str, Any], cited: list[Passage]) -> Panel:
     said = outcome.get("text") or outcome.get("reason", "")
-    parts = [Text(safe(said)), Text("")]
+    parts = [Text(safe(said)), Text(safe(outcome.get("why", "")), style="yellow")]
     for found in cited:
         parts.append(Text(f"[{found.id}] {safe(found.source)}", style="cyan"))
         parts.append(Text(f"  {safe(found.text[:200])}", style="dim"))
@@ -187,6 +191,8 @@ def run(
         else:
             asked = _questions(questions or SHIPPED / "questions.jsonl", bad)
             asked = [(number, one) for number, one in asked if questions or number in DEMO][:limit]
+            if not asked and not bad:
+                raise CorpusError(f"{str(questions)!r} holds no questions; give JSON lines with `text`")
         with ExitStack() as files:
             session = Session(
                 reports=reports,

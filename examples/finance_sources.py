@@ -38,7 +38,7 @@ class PriceRow(BaseModel):
 class QuestionRow(BaseModel):
     """One question of a file of questions."""
 
-    text: str
+    text: Annotated[str, Field(min_length=1, max_length=8_000)]
     id: str = ""
     company: str = ""
 
