@@ -3,13 +3,14 @@
 import unicodedata
 
 REPLACEMENT = "\ufffd"
+_BLANK = {"Zs", "Zl", "Zp"}  # spaces of every width, and separators that some terminals break lines at
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi, zero width), surrogates, private, unassigned
 
 
 def safe(text: str, most: int = 4_000) -> str:
     """`text` without control, bidi and zero-width characters, cut to `most` characters.
 
-    Line breaks and tabs become spaces, so that the text stays where it was put. Markup is not escaped: wrap the result
+    Line breaks, tabs and spaces of other widths become spaces, so that the text stays where it was put. Markup is not escaped: wrap the result
     in `rich.text.Text`, which reads none.
     """
     shown = "".join(_shown(character) for character in text[: most + 1])
@@ -17,8 +18,9 @@ def safe(text: str, most: int = 4_000) -> str:
 
 
 def _shown(character: str) -> str:
-    if character in "\n\r\t":
+    category = unicodedata.category(character)
+    if character in "\n\r\t" or category in _BLANK:
         return " "
-    if unicodedata.category(character) not in _HIDDEN:
+    if category not in _HIDDEN:
         return character
-    return "" if unicodedata.category(character) == "Cf" else REPLACEMENT
+    return "" if category == "Cf" else REPLACEMENT
