@@ -20,9 +20,9 @@ lint: $(VENV)/.package $(VENV)/.test $(VENV)/.lint  ## Check style, and types on
 	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml -p coterie.agents -p coterie.orchestration -p coterie.tuning -p coterie.cli
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/.package $(VENV)/.bench  ## Measure orchestration overhead and retrieval beside their rivals
+bench: $(VENV)/.package  ## Measure orchestration beside its peers and, with TATQA=folder, retrieval beside its own
 	$(BIN)/python benchmarks/orchestration.py
-	$(BIN)/python benchmarks/retrieval.py
+	$(if $(TATQA),$(BIN)/python benchmarks/retrieval.py $(TATQA),@echo "retrieval was left out: give TATQA=folder with test_passages.jsonl and test_queries.jsonl")
 
 $(VENV)/.dependencies: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,10 +42,6 @@ $(VENV)/.test: $(VENV)/.dependencies
 
 $(VENV)/.lint: $(VENV)/.dependencies
 	$(PIP) '.[lint]'
-	touch $@
-
-$(VENV)/.bench: $(VENV)/.dependencies
-	$(PIP) '.[bench]'
 	touch $@
 
 clean:  ## Remove the environment and what was built

@@ -10,8 +10,8 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (bidi, zero width), 
 def safe(text: str, most: int = 4_000) -> str:
     """`text` without control, bidi and zero-width characters, cut to `most` characters.
 
-    Line breaks, tabs and spaces of other widths become spaces, so that the text stays where it was put. Markup is not escaped: wrap the result
-    in `rich.text.Text`, which reads none.
+    Line breaks, tabs and spaces of other widths become spaces, so that the text stays where it was put. Markup is not
+    escaped: wrap the result in `rich.text.Text`, which reads none.
     """
     shown = "".join(_shown(character) for character in text[: most + 1])
     return shown if len(text) <= most else f"{shown[:most]}…"
