@@ -21,9 +21,26 @@ from ..agents.agent import Agent, Context, Host, Out
 from ..agents.errors import MessageError, OutputTypeError
 from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
-from . import events as log_events
 from .errors import NodeTimeout, ReviewAnswerError, ReviewRejected, RunCancelled, RunError, UndeliverableMessage
-from .events import TERMINAL, Event, TokenDelta
+from .events import (
+    TERMINAL,
+    Event,
+    ReviewAnswered,
+    ReviewRequested,
+    RunFinished,
+    RunStarted,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+    TimerFired,
+    TokenDelta,
+)
+from .events import (
+    RunCancelled as RunCancelledFact,
+)
+from .events import (
+    RunFailed as RunFailedFact,
+)
 from .log import Log, exchanges
 from .nodes import FunctionNode
 from .review import Answer, Review
@@ -123,7 +140,7 @@ class Run(Generic[Out]):
         if self._state.ended:
             return
         self._state.ended = True
-        await self._commit(log_events.RunCancelled(**self._stamp()))
+        await self._commit(RunCancelledFact(**self._stamp()))
         self._end(RunCancelled(self.id))
 
     async def answer(self, task: str, answer: Answer) -> None:
@@ -140,16 +157,14 @@ class Run(Generic[Out]):
         del self._reviews[task]
         while self._group is None and not self._ended.is_set():  # asked before the run was served
             await anyio.lowlevel.checkpoint()
-        answered = log_events.ReviewAnswered(**self._stamp(), task=task, node=pending.node, answer=answer)
+        answered = ReviewAnswered(**self._stamp(), task=task, node=pending.node, answer=answer)
         self._spawn(await self._settle(pending, 1, outcome, answered))
 
     @property
-    def pending(self) -> tuple[log_events.ReviewRequested, ...]:
+    def pending(self) -> tuple[ReviewRequested, ...]:
         """The reviews that wait for a person, oldest first."""
         log = self._around.log.read(self.id) if self._reviews else ()
-        return tuple(
-            event for event in log if isinstance(event, log_events.ReviewRequested) and event.task in self._reviews
-        )
+        return tuple(event for event in log if isinstance(event, ReviewRequested) and event.task in self._reviews)
 
     def reviewer(self, task: str) -> Review[Any, Any]:
         """The review node that the pending review `task` stands at.
@@ -187,7 +202,7 @@ class Run(Generic[Out]):
     async def begin(self, message: Message, *, thread: str | None, key: str | None) -> list[Command]:
         """Commit the start of the run; the commands are for `serve`."""
         self.thread = thread
-        started = log_events.RunStarted(
+        started = RunStarted(
             **self._stamp(), flow=self.flow.name, message=message, thread=thread, key=key, seed=self._seed
         )
         return await self._record(started)
@@ -307,7 +322,7 @@ class Run(Generic[Out]):
         finally:
             self._busy -= 1
         if command.fork in self._state.forks:
-            self._spawn(self._perform(await self._record(log_events.TimerFired(**self._stamp(), fork=command.fork))))
+            self._spawn(self._perform(await self._record(TimerFired(**self._stamp(), fork=command.fork))))
 
     # Facts and what follows from them.
 
@@ -318,10 +333,10 @@ class Run(Generic[Out]):
         if isinstance(outcome, Raised):
             failed = self._failure(task, attempt, outcome.error)
             return self._perform(await self._record(*before, failed, cause=outcome.error))
-        finished = log_events.TaskFinished(**self._stamp(), task=task.id, node=task.node, output=outcome)
+        finished = TaskFinished(**self._stamp(), task=task.id, node=task.node, output=outcome)
         return self._perform(await self._record(*before, finished))
 
-    def _failure(self, task: Task, attempt: int, error: Exception) -> log_events.TaskFailed:
+    def _failure(self, task: Task, attempt: int, error: Exception) -> TaskFailed:
         policy = task.flow.policies[task.node]
         halvings = self._halvings.get(task.id, 0)
         if isinstance(error, MemoryError):  # OutOfMemory is one, too
@@ -329,7 +344,7 @@ class Run(Generic[Out]):
             self._halvings[task.id] = halvings + 1
         else:
             again = attempt - halvings <= policy.retries and not isinstance(error, (*NEVER_RETRIED, ReviewRejected))
-        return log_events.TaskFailed(
+        return TaskFailed(
             **self._stamp(),
             task=task.id,
             node=task.node,
@@ -364,7 +379,7 @@ class Run(Generic[Out]):
         match command:
             case RunTask(task=task, attempt=attempt):
                 inputs = list(task.message) if isinstance(task.message, tuple) else [task.message]
-                return log_events.TaskStarted(
+                return TaskStarted(
                     **self._stamp(),
                     task=task.id,
                     node=task.node,
@@ -373,12 +388,12 @@ class Run(Generic[Out]):
                     given=task.given,
                 )
             case AskReview(task=task):
-                return log_events.ReviewRequested(**self._stamp(), task=task.id, node=task.node, message=task.message)
+                return ReviewRequested(**self._stamp(), task=task.id, node=task.node, message=task.message)
             case Finish(message=message):
-                return log_events.RunFinished(**self._stamp(), message=message)
+                return RunFinished(**self._stamp(), message=message)
             case Fail(node=node, error=error):
                 name = type(error).__name__
-                return log_events.RunFailed(**self._stamp(), node=node, error=name, reason=str(error))
+                return RunFailedFact(**self._stamp(), node=node, error=name, reason=str(error))
             case _:
                 return None
 
