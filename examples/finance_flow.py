@@ -173,7 +173,7 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
     async def publish(note: Publish, *, known: Given[Brief], moved: Given[PriceWindow]) -> Publish:
         felt = known.news
         mood = f"News: {felt.positive} good, {felt.neutral} neutral, {felt.negative} bad."
-        outlook = f"{moved.text} Outlook {known.outlook.movement:+.2f}."
+        outlook = f"{moved.text} Untuned outlook {known.outlook.movement:+.2f}."
         return Publish(text=f"{note.text} {mood} {outlook}", citations=note.citations)
 
     workflow = Workflow("finance-desk", Question, Publish)
