@@ -129,12 +129,12 @@ class LiveRuns:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._live.is_started:  # first, for what is awaited below may be cancelled
+            self._live.stop()
+        self._console.print(Text(self._counts.line(), style="dim"))
         if self._group is not None:
             self._group.cancel_scope.cancel()
             await self._group.__aexit__(None, None, None)
-        if self._live.is_started:
-            self._live.stop()
-        self._console.print(Text(self._counts.line(), style="dim"))
 
     def watch(self, run: Run[Any], label: str) -> None:
         """Count the events of `run` until it ends."""
@@ -153,11 +153,10 @@ class LiveRuns:
             shown = self._live.is_started
             if shown:
                 self._live.stop()
-            try:
-                return await asker(self._console, run, request)
-            finally:
-                if shown:
-                    self._live.start()
+            answer = await asker(self._console, run, request)
+            if shown:  # not after a cancel, which ends the view
+                self._live.start()
+            return answer
 
     async def _follow(self, run: Run[Any], label: str) -> None:
         async for event in run.events():
