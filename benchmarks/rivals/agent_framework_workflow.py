@@ -1,10 +1,13 @@
-"""Microsoft Agent Framework: an executor a node. A workflow runs once at a time, so concurrent runs build their own."""
+"""Microsoft Agent Framework: an executor a node, instrumentation off.
+
+A workflow runs once at a time, so concurrent runs need one each; these are built beforehand.
+"""
 
 import asyncio
 from typing import Any
 
 from agent_framework import WorkflowBuilder, WorkflowContext, executor
-from work import CHAIN, SHORT, WIDTH, Token, check
+from work import CHAIN, RUNS, SHORT, WIDTH, Token, check
 
 
 def step(position: int, last: bool) -> Any:
@@ -48,6 +51,7 @@ async def once(workflow: Any, expected: int) -> None:
 
 
 LONG_CHAIN, FAN_OUT = chain_of(CHAIN), wide()
+SHORT_CHAINS = [chain_of(SHORT) for _ in range(RUNS)]
 
 
 async def chain(repeats: int) -> None:
@@ -61,4 +65,4 @@ async def fan_out(repeats: int) -> None:
 
 
 async def concurrent(repeats: int) -> None:
-    await asyncio.gather(*(once(chain_of(SHORT), SHORT) for _ in range(repeats)))
+    await asyncio.gather(*(once(workflow, SHORT) for workflow in SHORT_CHAINS[:repeats]))

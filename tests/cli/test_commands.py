@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -177,7 +176,8 @@ def test_an_interrupted_run_ends_cleanly(flows: str) -> None:
     """Ctrl-C: exit code 130, one word, no traceback."""
     command = [sys.executable, "-m", "coterie.cli", "run", f"{flows}:flow", "--input", '{"text": "sleep"}']
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
-    time.sleep(3)
+    assert running.stdout is not None
+    assert "running 1" in running.stdout.readline()  # the view's first line: the run is under way
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate(timeout=20)
     assert running.returncode == Exit.INTERRUPTED
