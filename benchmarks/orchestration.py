@@ -15,7 +15,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,10 +79,11 @@ def main(
         Path | None, typer.Option(help="Folder for orchestration.json and .md.", show_default="benchmarks/results")
     ] = None,
     python: Annotated[
-        Path, typer.Option(help="Python that has Coterie.", show_default="the one that runs this")
+        Path, typer.Option(help="Python that has Coterie.", show_default="the one that runs this", exists=True)
     ] = Path(sys.executable),
     rivals: Annotated[
-        Path | None, typer.Option(help="Python that has the peers.", show_default=".venv-bench, made when missing")
+        Path | None,
+        typer.Option(help="Python that has the peers.", show_default=".venv-bench, made when missing", exists=True),
     ] = None,
 ) -> None:
     """Measure what orchestration costs, in microseconds a node: Coterie beside bare anyio and its peers.
@@ -136,7 +137,7 @@ def workers(python: Path, peers: Path) -> Iterator[dict[str, subprocess.Popen[st
     try:
         for name, module in CANDIDATES.items():
             chosen = python if name in NO_PEERS else peers
-            command = [chosen, "-W", "ignore", HERE / "rivals" / "worker.py", module]
+            command: list[str | Path] = [chosen, "-W", "ignore", HERE / "rivals" / "worker.py", module]
             pipe, quiet = subprocess.PIPE, os.environ | UNTRACED
             started[name] = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=quiet)
         yield started
@@ -149,11 +150,9 @@ def measured(name: str, process: subprocess.Popen[str], workload: str, repeats: 
     """Seconds that the candidate took."""
     assert process.stdin is not None  # noqa: S101 - opened above
     assert process.stdout is not None  # noqa: S101
-    try:
+    with suppress(BrokenPipeError):  # it ended; its empty answer says so
         process.stdin.write(json.dumps({"workload": workload, "repeats": repeats}) + "\n")
         process.stdin.flush()
-    except BrokenPipeError:
-        pass  # it ended; the empty answer says so
     answer = process.stdout.readline()
     if not answer:
         raise SystemExit(f"{name} ended at {workload!r} instead of answering; its own error is above")
@@ -195,18 +194,29 @@ def verdict(figures: Figures, imports: list[float]) -> str:
     for workload, by_candidate in figures.items():
         found = cells(by_candidate)
         ours = found[OURS]
-        ahead = [name for name, cell in found.items() if name not in NO_PEERS and cell.median < ours.median]
         kept = "within" if ours.ratio <= BOUND else "NOT within"
-        lost = f"SLOWER than {', '.join(ahead)}" if ahead else "faster than every peer"
         apart = [ours / bare for ours, bare in zip(by_candidate[OURS], by_candidate[BARE], strict=True)]
         said.append(
             f"{WORKLOADS[workload]}: {ours.ratio:.2f} x bare anyio ({min(apart):.2f}-{max(apart):.2f} round by round), "
-            f"{kept} {BOUND} x; {lost}; {ours.median / found[FLOOR].median:.0f} x a plain await"
+            f"{kept} {BOUND} x; {beside_peers(by_candidate)}; {ours.median / found[FLOOR].median:.0f} x a plain await"
         )
     median = statistics.median(imports)
     kept = "within" if median <= IMPORT_BOUND else "NOT within"
     said.append(f"import coterie.orchestration: {median:.0f} ms in a fresh process, {kept} {IMPORT_BOUND} ms")
     return "\n".join(said)
+
+
+def beside_peers(by_candidate: dict[str, list[float]]) -> str:
+    """Who is faster than we are: by the median, or in some of the rounds."""
+    found = cells(by_candidate)
+    ahead = [name for name, cell in found.items() if name not in NO_PEERS and cell.median < found[OURS].median]
+    said = f"SLOWER than {', '.join(ahead)}" if ahead else "faster than every peer"
+    for name in found:
+        pairs = list(zip(by_candidate[name], by_candidate[OURS], strict=True))
+        lost = sum(theirs < ours for theirs, ours in pairs)
+        if lost and name not in NO_PEERS:
+            said += f", {name} being faster in {lost} of {len(pairs)} rounds"
+    return said
 
 
 def write(folder: Path, figures: Figures, imports: list[float], machine: dict[str, str]) -> None:
@@ -251,7 +261,12 @@ def versions(python: Path, packages: list[str]) -> dict[str, str]:
         "found = {name: importlib.metadata.version(name) for name in sys.argv[1:]}; "
         "print(json.dumps({'python': platform.python_version(), **found}))"
     )
-    found: dict[str, str] = json.loads(subprocess.check_output([python, "-c", code, *packages], text=True))
+    try:
+        said = subprocess.check_output([python, "-c", code, *packages], text=True)
+    except subprocess.CalledProcessError as error:
+        wanted = ", ".join(packages)
+        raise SystemExit(f"{python} does not have all of {wanted}; its own error is above") from error
+    found: dict[str, str] = json.loads(said)
     return found
 
 
