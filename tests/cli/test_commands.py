@@ -175,11 +175,21 @@ def test_doctor_says_what_is_missing_and_what_mends_it() -> None:
 def test_an_interrupted_run_ends_cleanly(flows: str) -> None:
     """Ctrl-C: exit code 130, one word, no traceback."""
     command = [sys.executable, "-m", "coterie.cli", "run", f"{flows}:flow", "--input", '{"text": "sleep"}']
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
-    assert running.stdout is not None
-    assert "running 1" in running.stdout.readline()  # the view's first line: the run is under way
-    running.send_signal(signal.SIGINT)
-    output, _ = running.communicate(timeout=20)
+    running = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # else inherited: perhaps ignored
+    )
+    try:
+        assert running.stdout is not None
+        assert "running 1" in running.stdout.readline()  # the view's first line: the run is under way
+        running.send_signal(signal.SIGINT)
+        output, _ = running.communicate(timeout=20)
+    finally:
+        running.kill()
     assert running.returncode == Exit.INTERRUPTED
     assert "interrupted" in output
     assert "Traceback" not in output
