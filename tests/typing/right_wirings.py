@@ -2,7 +2,16 @@
 
 from typing import Literal
 
-from coterie.agents import Agent, Confidence, Failure, Message, Passage, ScriptedAgent
+from coterie.agents import (
+    Agent,
+    Confidence,
+    DecisionClassifier,
+    DialogueManager,
+    Failure,
+    Message,
+    Passage,
+    Retriever,
+)
 from coterie.orchestration import Context, Flow, Given, Node, Review, Runtime, Workflow, node
 
 
@@ -51,11 +60,11 @@ class NeedsReview(Message):
 
 # The roles: a retriever, two classifiers, a dialogue manager, a router, and a person.
 
-search = ScriptedAgent[Query, Evidence]("finance/search", [])
-mood = ScriptedAgent[Question, Mood]("finance/mood", [])
-outlook = ScriptedAgent[PriceWindow, Outlook]("finance/outlook", [])
-write = ScriptedAgent[Brief, Note]("finance/writer", [])
-risk = ScriptedAgent[Note, Publish | NeedsReview]("finance/risk", [])
+search = Retriever[Query, Evidence]("finance/search", passages="reports.jsonl")
+mood = DecisionClassifier[Question, Mood]("finance/mood")
+outlook = DecisionClassifier[PriceWindow, Outlook]("finance/outlook")
+write = DialogueManager[Brief, Note]("finance/writer", instructions="Answer from the passages.")
+risk = DecisionClassifier[Note, Publish | NeedsReview]("finance/risk")
 desk = Review[NeedsReview, Publish]("desk")
 
 
