@@ -42,7 +42,7 @@ class MemoryLog:
         keep: ended runs that are remembered, the latest ones; runs of a thread and runs with a key always are.
     """
 
-    def __init__(self, keep: int = 100) -> None:
+    def __init__(self, keep: int = 32) -> None:
         self._keep = keep
         self._events: dict[str, list[Event]] = {}
         self._keys: dict[tuple[str, str], str] = {}
