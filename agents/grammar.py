@@ -1,7 +1,7 @@
 """From an output type to a grammar: every text of it is a reply that the type accepts, whatever weights write it.
 
 A reply is one JSON object. A type whose first field is a text is spoken first: the text stands on a line before the
-object of the other fields, because a small model answers better in prose than inside JSON. The grammar is llguidance's
+object of the other fields, because a small model writes more fluently so. The grammar is llguidance's
 dialect of Lark. Scaffolding is fixed and fields keep their order, so only values are left to the model; each text may
 take a number of tokens and then is closed, so a reply always ends. Where a type cannot be promised (an unbounded
 number, say), that is a fault, not a weaker grammar. This file knows nothing of models.

@@ -35,7 +35,7 @@ from coterie.orchestration import Run, RunError, Runtime
 from coterie.orchestration.events import TaskFinished
 
 SHIPPED = Path(__file__).parent / "data" / "finance"
-DEMO = ("q01", "q13", "q20", "q35")  # of the shipped questions, one for each company
+DEMO = ("q01", "q13", "q20", "q35")  # one for each company, picked because their notes are published
 AT_ONCE = 8  # questions at work at the same time: as many as the engine decodes together
 
 flow = desk(SHIPPED / "reports.jsonl", News(SHIPPED / "news.jsonl"), Prices(SHIPPED / "prices"))

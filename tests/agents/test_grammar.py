@@ -105,7 +105,7 @@ def test_every_text_of_a_grammar_is_a_message_of_its_type(
 
 
 def test_a_first_text_is_spoken_before_the_object() -> None:
-    """A small model answers better in prose than inside JSON; a union must say which member it is first."""
+    """A small model writes more fluently so; a union must say which member it is first."""
     assert spoken_field(Spoken) == "text"
     assert spoken_field(Chosen) is None
     assert spoken_field(Spoken | Chosen) is None
