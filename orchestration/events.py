@@ -1,70 +1,63 @@
 """What happened in a run, as typed facts. Facts are numbered without gaps; `TokenDelta`s are not facts and may be lost.
 
 Times are seconds since the epoch, UTC. A fact never changes once it is in the log. Facts are made only by a run, from
-values that were checked where they were made, so they are plain dataclasses; what reads them from outside checks them
-with `pydantic.TypeAdapter(Event)`.
+values that were checked where they were made, so they are named tuples: nothing is cheaper to make and to keep.
+Every fact has `run`, `seq` (its position in the run's log, from 1) and `at` (when it happened).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
-
-from pydantic import Field, SerializeAsAny
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from ..agents.messages import Message
 from .review import Answer
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fact:
-    run: str
-    seq: int  # position in the run's log, from 1
-    at: float  # seconds since the epoch, UTC
+Payload: TypeAlias = Message | list[Message]
+"""What travels along an edge: a message, or the list that a map takes and a join gives."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(_Fact):
+class RunStarted(NamedTuple):
     """A flow was given its input."""
 
-    kind: Literal["run-started"] = "run-started"
+    run: str
+    seq: int
+    at: float
     flow: str
-    message: SerializeAsAny[Message]
+    message: Message
     thread: str | None = None
     key: str | None = None
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStarted(_Fact):
+class TaskStarted(NamedTuple):
     """An attempt of a task began."""
 
-    kind: Literal["task-started"] = "task-started"
+    run: str
+    seq: int
+    at: float
     task: str
     node: str
-    attempt: int = 1
-    inputs: list[SerializeAsAny[Message] | list[SerializeAsAny[Message]]] = field(
-        default_factory=list
-    )  # one for each parameter
-    given: Mapping[str, SerializeAsAny[Message]] = field(
-        default_factory=dict
-    )  # parameter -> what the node is given besides its inputs
+    attempt: int
+    inputs: Sequence[Payload]  # one for each parameter
+    given: Mapping[str, Message]  # parameter -> what the node is given besides its inputs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFinished(_Fact):
+class TaskFinished(NamedTuple):
     """A task answered; it never runs again."""
 
-    kind: Literal["task-finished"] = "task-finished"
+    run: str
+    seq: int
+    at: float
     task: str
     node: str
-    output: SerializeAsAny[Message] | list[SerializeAsAny[Message]] | None
+    output: Payload | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFailed(_Fact):
+class TaskFailed(NamedTuple):
     """An attempt of a task failed."""
 
-    kind: Literal["task-failed"] = "task-failed"
+    run: str
+    seq: int
+    at: float
     task: str
     node: str
     attempt: int
@@ -74,71 +67,75 @@ class TaskFailed(_Fact):
     retry_in: float | None = None  # seconds until the next attempt; None: no attempt is left
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewRequested(_Fact):
+class ReviewRequested(NamedTuple):
     """A person is asked; the task stays pending until an answer comes."""
 
-    kind: Literal["review-requested"] = "review-requested"
+    run: str
+    seq: int
+    at: float
     task: str
     node: str
-    message: SerializeAsAny[Message]
+    message: Message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewAnswered(_Fact):
+class ReviewAnswered(NamedTuple):
     """A person answered; what follows from it is the task's outcome."""
 
-    kind: Literal["review-answered"] = "review-answered"
+    run: str
+    seq: int
+    at: float
     task: str
     node: str
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimerFired(_Fact):
+class TimerFired(NamedTuple):
     """The time that a join allows its map is over."""
 
-    kind: Literal["timer-fired"] = "timer-fired"
+    run: str
+    seq: int
+    at: float
     fork: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished(_Fact):
+class RunFinished(NamedTuple):
     """The run has its result."""
 
-    kind: Literal["run-finished"] = "run-finished"
-    message: SerializeAsAny[Message]
+    run: str
+    seq: int
+    at: float
+    message: Message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFailed(_Fact):
+class RunFailed(NamedTuple):
     """The run could not go on."""
 
-    kind: Literal["run-failed"] = "run-failed"
+    run: str
+    seq: int
+    at: float
     node: str
     error: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCancelled(_Fact):
+class RunCancelled(NamedTuple):
     """Somebody cancelled the run."""
 
-    kind: Literal["run-cancelled"] = "run-cancelled"
+    run: str
+    seq: int
+    at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenDelta:
+class TokenDelta(NamedTuple):
     """A piece of text, as a model writes it. Not a fact: a slow reader may miss some."""
 
-    kind: Literal["token-delta"] = "token-delta"
     run: str
     seq: int  # the last fact before it
     task: str
     text: str
 
 
-Event: TypeAlias = Annotated[
+Event: TypeAlias = (
     RunStarted
     | TaskStarted
     | TaskFinished
@@ -148,9 +145,8 @@ Event: TypeAlias = Annotated[
     | TimerFired
     | RunFinished
     | RunFailed
-    | RunCancelled,
-    Field(discriminator="kind"),
-]
+    | RunCancelled
+)
 """A fact of a run."""
 
 TERMINAL: tuple[type[Any], ...] = (RunFinished, RunFailed, RunCancelled)

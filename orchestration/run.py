@@ -91,6 +91,8 @@ class Run(Generic[Out]):
         self._ended = anyio.Event()
         self._outcome: Message | BaseException | None = None
         self._group: TaskGroup | None = None
+        self._queue: deque[RunTask] = deque()  # tasks that no worker has taken yet
+        self._spare = False  # whether a worker has been started that has not begun
         self._busy = 0  # attempts and timers in progress: what an end must stop
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._reviews: dict[str, Task] = {}
@@ -140,7 +142,7 @@ class Run(Generic[Out]):
         if self._state.ended:
             return
         self._state.ended = True
-        await self._commit(RunCancelledFact(**self._stamp()))
+        await self._commit(RunCancelledFact(*self._stamp()))
         self._end(RunCancelled(self.id))
 
     async def answer(self, task: str, answer: Answer) -> None:
@@ -157,8 +159,9 @@ class Run(Generic[Out]):
         del self._reviews[task]
         while self._group is None and not self._ended.is_set():  # asked before the run was served
             await anyio.lowlevel.checkpoint()
-        answered = ReviewAnswered(**self._stamp(), task=task, node=pending.node, answer=answer)
-        self._spawn(await self._settle(pending, 1, outcome, answered))
+        answered = ReviewAnswered(*self._stamp(), task=task, node=pending.node, answer=answer)
+        await self._settle(pending, 1, outcome, answered)
+        self._start_worker()
 
     @property
     def pending(self) -> tuple[ReviewRequested, ...]:
@@ -203,7 +206,7 @@ class Run(Generic[Out]):
         """Commit the start of the run; the commands are for `serve`."""
         self.thread = thread
         started = RunStarted(
-            **self._stamp(), flow=self.flow.name, message=message, thread=thread, key=key, seed=self._seed
+            *self._stamp(), flow=self.flow.name, message=message, thread=thread, key=key, seed=self._seed
         )
         return await self._record(started)
 
@@ -212,7 +215,8 @@ class Run(Generic[Out]):
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                await self._work(self._perform(commands))
+                self._perform(commands)
+                self._start_worker()
                 if not self._ended.is_set():
                     await self._ended.wait()
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits the result
@@ -224,27 +228,38 @@ class Run(Generic[Out]):
 
     # Work.
 
-    async def _work(self, command: RunTask | None) -> None:
-        """Do one task after the other for as long as each leads to a next one."""
+    async def _work(self) -> None:
+        """Take tasks from the queue until it is empty.
+
+        A worker that takes one while others wait starts the next worker first. So a node that waits never keeps another
+        from starting, and nodes that do not wait share one asynchronous task instead of paying for one each.
+        """
+        self._spare = False
         since = time.monotonic()
-        while command is not None:
+        while self._queue:
             if time.monotonic() - since > SLICE:
                 await anyio.lowlevel.checkpoint()  # nodes that never wait must not keep others from running
                 since = time.monotonic()
-            task, scope, outcome = command.task, None, None
-            if task.id not in self._state.tasks:  # cancelled before it began
-                return
-            if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
-                scope = self._scopes[task.id] = anyio.CancelScope()
-            if scope is None:
+                continue
+            command = self._queue.popleft()
+            self._start_worker()
+            await self._do(command)
+
+    async def _do(self, command: RunTask) -> None:
+        """Do one task and what follows from its outcome."""
+        task = command.task
+        if task.id not in self._state.tasks:  # cancelled before it began
+            return
+        if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
+            with anyio.CancelScope() as scope:
+                self._scopes[task.id] = scope
                 outcome = await self._attempt(command)
-            else:
-                with scope:
-                    outcome = await self._attempt(command)
-                del self._scopes[task.id]
-                if scope.cancelled_caught:
-                    return
-            command = await self._settle(task, command.attempt, outcome)
+            del self._scopes[task.id]
+            if scope.cancelled_caught:
+                return
+        else:
+            outcome = await self._attempt(command)
+        await self._settle(task, command.attempt, outcome)
 
     async def _attempt(self, command: RunTask) -> Any:
         """What the task's node answers, or what it raised."""
@@ -322,19 +337,21 @@ class Run(Generic[Out]):
         finally:
             self._busy -= 1
         if command.fork in self._state.forks:
-            self._spawn(self._perform(await self._record(TimerFired(**self._stamp(), fork=command.fork))))
+            self._perform(await self._record(TimerFired(*self._stamp(), fork=command.fork)))
+            self._start_worker()
 
     # Facts and what follows from them.
 
-    async def _settle(self, task: Task, attempt: int, outcome: Any, *before: Event) -> RunTask | None:
-        """Commit what came of a task and do what follows; a task to go on with is returned."""
+    async def _settle(self, task: Task, attempt: int, outcome: Any, *before: Event) -> None:
+        """Commit what came of a task and do what follows."""
         if self._state.ended or task.id not in self._state.tasks:
-            return None
+            return
         if isinstance(outcome, Raised):
             failed = self._failure(task, attempt, outcome.error)
-            return self._perform(await self._record(*before, failed, cause=outcome.error))
-        finished = TaskFinished(**self._stamp(), task=task.id, node=task.node, output=outcome)
-        return self._perform(await self._record(*before, finished))
+            self._perform(await self._record(*before, failed, cause=outcome.error))
+        else:
+            finished = TaskFinished(*self._stamp(), task=task.id, node=task.node, output=outcome)
+            self._perform(await self._record(*before, finished))
 
     def _failure(self, task: Task, attempt: int, error: Exception) -> TaskFailed:
         policy = task.flow.policies[task.node]
@@ -345,7 +362,7 @@ class Run(Generic[Out]):
         else:
             again = attempt - halvings <= policy.retries and not isinstance(error, (*NEVER_RETRIED, ReviewRejected))
         return TaskFailed(
-            **self._stamp(),
+            *self._stamp(),
             task=task.id,
             node=task.node,
             attempt=attempt,
@@ -380,7 +397,7 @@ class Run(Generic[Out]):
             case RunTask(task=task, attempt=attempt):
                 inputs = list(task.message) if isinstance(task.message, tuple) else [task.message]
                 return TaskStarted(
-                    **self._stamp(),
+                    *self._stamp(),
                     task=task.id,
                     node=task.node,
                     attempt=attempt,
@@ -388,26 +405,22 @@ class Run(Generic[Out]):
                     given=task.given,
                 )
             case AskReview(task=task):
-                return ReviewRequested(**self._stamp(), task=task.id, node=task.node, message=task.message)
+                return ReviewRequested(*self._stamp(), task=task.id, node=task.node, message=task.message)
             case Finish(message=message):
-                return RunFinished(**self._stamp(), message=message)
+                return RunFinished(*self._stamp(), message=message)
             case Fail(node=node, error=error):
                 name = type(error).__name__
-                return RunFailedFact(**self._stamp(), node=node, error=name, reason=str(error))
+                return RunFailedFact(*self._stamp(), node=node, error=name, reason=str(error))
             case _:
                 return None
 
-    def _perform(self, commands: Sequence[Command]) -> RunTask | None:
-        """Do what is commanded; one task, if there is any, is left to the caller to go on with."""
-        first: RunTask | None = None
+    def _perform(self, commands: Sequence[Command]) -> None:
         if self._ended.is_set():  # while the facts were being committed
-            return None
+            return
         for command in commands:
             match command:
-                case RunTask() if first is None:
-                    first = command
                 case RunTask():
-                    self._spawn(command)
+                    self._queue.append(command)
                 case SetTimer():
                     self._start(self._timer, command)
                 case CancelTasks(tasks=tasks):
@@ -416,7 +429,6 @@ class Run(Generic[Out]):
                     self._end(message)
                 case Fail(error=error):
                     self._end(error)
-        return first
 
     def _cancel_tasks(self, tasks: Sequence[str]) -> None:
         for name in tasks:
@@ -424,17 +436,19 @@ class Run(Generic[Out]):
             if name in self._scopes:
                 self._scopes[name].cancel()
 
-    def _spawn(self, command: RunTask | None) -> None:
-        if command is not None:
-            self._start(self._work, command)
+    def _start_worker(self) -> None:
+        """See that a worker begins for what is in the queue."""
+        if self._queue and not self._spare:
+            self._spare = True
+            self._start(self._work)
 
-    def _start(self, function: Callable[[Any], Any], command: Command) -> None:
+    def _start(self, function: Callable[..., Any], *arguments: Any) -> None:
         assert self._group is not None  # noqa: S101 - `serve` opens the group before anything is performed
-        self._group.start_soon(function, command, name=self.id)
+        self._group.start_soon(function, *arguments, name=self.id)
 
-    def _stamp(self) -> dict[str, Any]:
+    def _stamp(self) -> tuple[str, int, float]:
         self._seq += 1
-        return {"run": self.id, "seq": self._seq, "at": time.time()}
+        return self.id, self._seq, time.time()
 
     def _break(self, error: Exception) -> None:
         broken = RunError(f"run {self.id!r} broke: {error!r}")
