@@ -9,7 +9,8 @@ from .agent import Agent, Context, Exchange, Host, ScriptedAgent, Signature
 from .errors import CoterieError
 from .hosting import LocalHost
 from .loading import HeavyModule, load
-from .messages import Confidence, Failure, Message, Origin, Passage, Registry, Rejection
+from .messages import Confidence, Failure, Message, Origin, Passage, Rejection
+from .registry import Registry, StoredMessage, migrate
 
 if TYPE_CHECKING:
     from .classifier import DecisionClassifier
@@ -35,6 +36,8 @@ __all__ = [
     "Retriever",
     "ScriptedAgent",
     "Signature",
+    "StoredMessage",
+    "migrate",
 ]
 
 _WHEN_NAMED: dict[str, HeavyModule] = {

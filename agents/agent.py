@@ -7,11 +7,11 @@ message into another. What is heavy (weights, indexes) belongs to the `Host` tha
 This file knows nothing of graphs, logs or torch.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args, get_origin
 
-from .errors import OutputTypeError
+from .errors import NotDurable, OutputTypeError
 from .messages import Message
 
 if TYPE_CHECKING:
@@ -51,8 +51,12 @@ class Exchange:
     answered: Message
 
 
-def _no_history(node: str) -> Sequence[Exchange]:
+async def _no_history(node: str) -> Sequence[Exchange]:
     return ()
+
+
+def _no_transaction(action: Callable[[Any], object]) -> None:
+    raise NotDurable("ctx.transaction works in a run whose log is a database, not in a call by hand")
 
 
 def _no_listener(text: str) -> None:
@@ -75,7 +79,11 @@ class Context:
     seed: int = 0  # the same for the same task of a run with the same seed
     batch_share: float = 1.0  # share of the usual batch to use; halved after each OutOfMemory
     listen: Callable[[str], None] = _no_listener  # called with each piece of text as it is written
-    history: Callable[[str], Sequence[Exchange]] = _no_history  # earlier turns of this thread at a node, oldest first
+    history: Callable[[str], Awaitable[Sequence[Exchange]]] = _no_history  # earlier turns of this thread at a node
+    releases: Mapping[str, str] = field(default_factory=dict)  # role -> digest that must answer for it; "": zero-shot
+    transaction: Callable[[Callable[[Any], object]], None] = _no_transaction
+    """`ctx.transaction(lambda connection: connection.execute(…))`: done in the log's database, in the transaction that
+    keeps this task's outcome, so exactly once. What it raises fails the task."""
 
     @property
     def key(self) -> str:

@@ -78,7 +78,7 @@ class DialogueManager(Described[In, Out]):
         engine, produces, passages = context.host.engine, self.signature.produces, list(passages_in(told))
         longest = grammar_of(produces, handles(len(passages)), self.max_new_tokens).longest
         prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
-        history = context.history(context.node)
+        history = await context.history(context.node)
         prompt = await prompter.prompt(self.instructions, told, history, self.history_tokens)
         grammar = grammar_of(produces, handles(prompt.shown), self.max_new_tokens)
         completion = await engine.generate(

@@ -11,6 +11,7 @@
     │   ├── CheckpointRefused             loading it would run code
     │   ├── ReleaseCorrupt                a release was changed after it was stored
     │   └── StorageError (OSError)        COTERIE_HOME cannot be written
+    ├── NotDurable                        this needs a run whose log is a database
     ├── CorpusError (ValueError)          passages cannot be read or indexed
     └── EngineError (RuntimeError)        a model could not do what was asked
         ├── ContextOverflow
@@ -39,6 +40,10 @@ class UnknownMessageType(MessageError):
 
     def __init__(self, schema: str, known: Iterable[str]) -> None:
         super().__init__(f"{schema!r} is not a message type of this registry; it knows {', '.join(sorted(known))}")
+
+
+class NotDurable(CoterieError):
+    """This needs a run whose log is a database."""
 
 
 class OutputTypeError(CoterieError, TypeError):

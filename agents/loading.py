@@ -18,6 +18,7 @@ HeavyModule = Literal[
     "agents.index",
     "agents.pinned",
     "agents.retriever",
+    "orchestration.database_log",
     "orchestration.runtime",
     "orchestration.validation",
 ]

@@ -3,17 +3,15 @@
 A `Message` is checked where it is made and never changes. Its `Origin` tells which weights made it; the origin travels
 with the message but is no part of its content, so two messages that say the same are equal.
 
-This file knows nothing of agents, graphs, models or files.
+How it is stored is in registry.py. This file knows nothing of agents, graphs, models or files.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
-
-from .errors import MessageError, UnknownMessageType
 
 REPLACEMENT = "\ufffd"
 
@@ -135,73 +133,6 @@ class Failure(Message):
     error: str  # name of the exception's class
     reason: str
     attempts: int
-
-
-class Registry:
-    """The closed set of message types that stored rows may name.
-
-    Nothing outside it can be decoded, and no name is ever resolved by import.
-    """
-
-    def __init__(self, types: Iterable[type[Message]]) -> None:
-        self._types: dict[str, type[Message]] = {}
-        for kind in types:
-            if self._types.setdefault(kind.schema_name, kind) is not kind:
-                raise MessageError(
-                    f"two message types are called {kind.schema_name!r}: {self._types[kind.schema_name]!r} and "
-                    f"{kind!r}; set `schema_name` on one of them"
-                )
-
-    def __contains__(self, kind: type[Message]) -> bool:
-        return self._types.get(kind.schema_name) is kind
-
-    def __iter__(self) -> Iterator[type[Message]]:
-        return iter(self._types.values())
-
-    def encode(self, message: Message) -> str:
-        """The message as one JSON object: kind, version, body and, where there is one, origin."""
-        if type(message) not in self:
-            raise UnknownMessageType(message.schema_name, self._types)
-        return _Stored(
-            kind=message.schema_name,
-            version=message.schema_version,
-            body=message.model_dump(mode="json"),
-            origin=message.origin,
-        ).model_dump_json(exclude_none=True)
-
-    def decode(self, text: str | bytes) -> Message:
-        """The message that `encode` wrote.
-
-        Raises:
-            UnknownMessageType: the row names a type that is not registered.
-            MessageError: the row is malformed, or was written by another version of its type.
-        """
-        try:
-            stored = _Stored.model_validate_json(text)
-        except ValidationError as error:
-            raise MessageError(f"this is no stored message: {error}") from error
-        kind = self._types.get(stored.kind)
-        if kind is None:
-            raise UnknownMessageType(stored.kind, self._types)
-        if stored.version != kind.schema_version:
-            raise MessageError(
-                f"{stored.kind} was stored as version {stored.version}, but the program has version "
-                f"{kind.schema_version}"
-            )
-        try:
-            message = kind.model_validate(stored.body, strict=False)
-        except ValidationError as error:
-            raise MessageError(f"this is no stored {stored.kind}: {error}") from error
-        return message if stored.origin is None else message.made_by(stored.origin)
-
-
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    kind: str  # schema name
-    version: int
-    body: dict[str, JsonValue]
-    origin: Origin | None = None
 
 
 def repair_text(text: str) -> str:

@@ -3,6 +3,14 @@
 CoterieError
 ├── NodeDefinitionError (TypeError)   a function cannot be a node
 ├── WorkflowError (ValueError)        a graph cannot be built; lists every fault
+├── LogError                          the log cannot do what it is asked
+│   ├── NoSuchRun (LookupError)
+│   ├── KeyTaken                      the flow has a run with this idempotency key
+│   ├── RunHeldElsewhere              a living process has the run
+│   ├── StaleLease                    another process has taken the run over
+│   ├── LogCorrupt                    a row was changed, is missing or was added
+│   ├── LogUnavailable (OSError)      the database cannot be opened, or a commit failed
+│   └── ResumeRefused                 the program has changed in a way that the run cannot go on with
 └── RunError (RuntimeError)           a run could not go on
     ├── RunFailed                     a task failed and nothing caught it
     ├── RunCancelled
@@ -13,7 +21,8 @@ CoterieError
     ├── ResultError                   no result, or more than one
     ├── ReviewRejected                a person turned the proposal down and no edge takes that
     ├── ReviewAnswerError (ValueError)
-    └── NodeTimeout (TimeoutError)
+    ├── NodeTimeout (TimeoutError)
+    └── TaskGivenUp                   the process ended in each of its attempts
 """
 
 from collections.abc import Sequence
@@ -107,3 +116,64 @@ class NodeTimeout(RunError, TimeoutError):
 
     def __init__(self, node: str, seconds: float) -> None:
         super().__init__(f"node {node!r} did not answer within {seconds:g} s")
+
+
+class TaskGivenUp(RunError):
+    """The process ended during each attempt of a task, so it is not tried again unless somebody asks for it."""
+
+    def __init__(self, node: str, crashes: int) -> None:
+        super().__init__(f"the process ended in each of {crashes} attempts at node {node!r}; it is not tried again")
+
+
+class LogError(CoterieError):
+    """The log cannot do what it is asked."""
+
+
+class NoSuchRun(LogError, LookupError):
+    """The log does not have this run."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"the log has no run {run!r}; `coterie runs` lists what it has")
+
+
+class KeyTaken(LogError):
+    """The flow has a run with this idempotency key: `run`."""
+
+    def __init__(self, flow: str, key: str, run: str) -> None:
+        self.run = run
+        super().__init__(f"flow {flow!r} has been started with the key {key!r} already; it is run {run!r}")
+
+
+class RunHeldElsewhere(LogError):
+    """A living process is at work on the run."""
+
+    def __init__(self, run: str, worker: str) -> None:
+        super().__init__(f"run {run!r} is held by {worker}, which is alive; end that process, or wait until it is done")
+
+
+class StaleLease(LogError):
+    """Another process has taken the run over, so this one may not write it any more."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run!r} was taken over by another process; what this one did last was not kept")
+
+
+class LogCorrupt(LogError):
+    """A row of the log was changed, is missing or was added."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place = place
+        super().__init__(f"{place}: {problem}; the log is not as it was written, so nothing is run from it")
+
+
+class LogUnavailable(LogError, OSError):
+    """The log's database cannot be opened, or did not take a commit."""
+
+
+class ResumeRefused(LogError):
+    """The program has changed in ways that the run cannot go on with; `changes` has a sentence for each."""
+
+    def __init__(self, run: str, changes: Sequence[str]) -> None:
+        self.changes = tuple(changes)
+        listed = "\n".join(f"  - {change}" for change in changes)
+        super().__init__(f"run {run!r} cannot go on under the program as it is now:\n{listed}")

@@ -26,6 +26,29 @@ class RunStarted(NamedTuple):
     thread: str | None = None
     key: str | None = None
     seed: int = 0
+    limit: int | None = None  # tasks of the run at work at the same time
+    definition: str = ""  # digest of the flow's definition; see definition.py
+    releases: Mapping[str, str] = {}  # role -> digest that must answer for it, "" for its zero-shot form
+    forked_from: str | None = None  # the run whose outcomes it starts with
+    forked_before: str | None = None  # the task that it does anew
+
+
+class RunResumed(NamedTuple):
+    """A process took up a run that another one, or an earlier one, had left; what was open is done again."""
+
+    run: str
+    seq: int
+    at: float
+    limit: int | None = None
+    releases: Mapping[str, str] = {}  # as in `RunStarted`
+
+
+class RunSuspended(NamedTuple):
+    """The runtime was closed before the run had ended; what was open did not crash."""
+
+    run: str
+    seq: int
+    at: float
 
 
 class TaskStarted(NamedTuple):
@@ -65,6 +88,62 @@ class TaskFailed(NamedTuple):
     reason: str
     kinds: tuple[str, ...]  # qualified names of the exception's class and its bases
     retry_in: float | None = None  # seconds until the next attempt; None: no attempt is left
+
+
+class TaskRetried(NamedTuple):
+    """Somebody put the task that had ended the run back to work, with all its attempts."""
+
+    run: str
+    seq: int
+    at: float
+    task: str
+    by: str
+
+
+class InputSwapped(NamedTuple):
+    """A fork gave a task another input than the one that it had."""
+
+    run: str
+    seq: int
+    at: float
+    task: str
+    node: str
+    message: Payload | tuple[Payload, ...]
+
+
+class EffectIntended(NamedTuple):
+    """A node that declares an outside effect is about to begin. Without an outcome, nobody knows if it happened."""
+
+    run: str
+    seq: int
+    at: float
+    task: str
+    node: str
+    attempt: int
+    key: str  # what the node gives the outside as its idempotency key
+
+
+class EffectUnknown(NamedTuple):
+    """A person is asked whether an effect happened; the task stays open until an answer comes."""
+
+    run: str
+    seq: int
+    at: float
+    task: str
+    node: str
+    key: str
+
+
+class EffectSettled(NamedTuple):
+    """A person said whether an effect happened. If it did, the task's outcome follows; if not, it is done again."""
+
+    run: str
+    seq: int
+    at: float
+    task: str
+    node: str
+    happened: bool
+    by: str
 
 
 class ReviewRequested(NamedTuple):
@@ -137,9 +216,16 @@ class TokenDelta(NamedTuple):
 
 Event: TypeAlias = (
     RunStarted
+    | RunResumed
+    | RunSuspended
     | TaskStarted
     | TaskFinished
     | TaskFailed
+    | TaskRetried
+    | InputSwapped
+    | EffectIntended
+    | EffectUnknown
+    | EffectSettled
     | ReviewRequested
     | ReviewAnswered
     | TimerFired
@@ -149,4 +235,28 @@ Event: TypeAlias = (
 )
 """A fact of a run."""
 
+KINDS: dict[str, type[Event]] = {
+    "run-started": RunStarted,
+    "run-resumed": RunResumed,
+    "run-suspended": RunSuspended,
+    "task-started": TaskStarted,
+    "task-finished": TaskFinished,
+    "task-failed": TaskFailed,
+    "task-retried": TaskRetried,
+    "input-swapped": InputSwapped,
+    "effect-intended": EffectIntended,
+    "effect-unknown": EffectUnknown,
+    "effect-settled": EffectSettled,
+    "review-requested": ReviewRequested,
+    "review-answered": ReviewAnswered,
+    "timer-fired": TimerFired,
+    "run-finished": RunFinished,
+    "run-failed": RunFailed,
+    "run-cancelled": RunCancelled,
+}
+"""What each fact is called where it is stored and shown."""
+
+NAMES: dict[type[Any], str] = {kind: name for name, kind in KINDS.items()}
 TERMINAL: tuple[type[Any], ...] = (RunFinished, RunFailed, RunCancelled)
+CONSEQUENCES: tuple[type[Any], ...] = (TaskStarted, ReviewRequested, EffectUnknown, RunFinished, RunFailed)
+"""Facts that follow from the ones before them, so that a replay can check them."""

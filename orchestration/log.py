@@ -1,37 +1,117 @@
 """Where the facts of runs are kept, behind one interface, and the log in memory.
 
-A log knows events and runs; it knows nothing of graphs, schedulers and models.
+A log knows facts and runs; it knows nothing of graphs, schedulers and models.
 """
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 from ..agents.agent import Exchange
+from ..agents.errors import NotDurable
 from ..agents.messages import Message
+from ..agents.registry import Registry
+from .errors import KeyTaken, NoSuchRun, StaleLease
 from .events import TERMINAL, Event, RunStarted, TaskFinished, TaskStarted
+
+Transaction: TypeAlias = Callable[[Any], object]
+"""What a node does in the log's own database: it is given an open SQLAlchemy connection, in the log's thread."""
+
+
+class Lease(NamedTuple):
+    """The right to write one run. A commit under an older `fence` than the run's own is refused."""
+
+    run: str
+    fence: int
 
 
 class Log(Protocol):
     """Keeps the facts of runs. What `commit` has returned for is kept; nothing else is promised to be."""
 
-    async def commit(self, run: str, events: Sequence[Event]) -> None:
-        """Append `events`, which follow each other without gaps, all or none of them.
+    async def __aenter__(self) -> Self: ...
 
-        Calls for one run may overlap; their events are kept in the order of the calls.
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is kept outlives the process."""
+        ...
+
+    async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
+        """Keep the first events of a run, from its `RunStarted` on, all or none of them.
+
+        Args:
+            registry: the message types of the run's flow.
+            definition: what the flow is made of; its digest is in `RunStarted`.
+
+        Raises:
+            KeyTaken: the flow has a run with the same idempotency key.
         """
         ...
 
-    def read(self, run: str, after: int = 0) -> Sequence[Event]:
-        """The events of `run` with a sequence number above `after`, in order."""
+    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+        """Append `events`, which follow each other without gaps, all or none of them.
+
+        Calls for one run may overlap; their events are kept in the order of the calls.
+
+        Raises:
+            StaleLease: another process has taken the run over; nothing was kept.
+        """
         ...
 
-    def find(self, flow: str, key: str) -> str | None:
+    async def transact(
+        self, lease: Lease, actions: Sequence[Transaction], follow: Callable[[], Sequence[Event]]
+    ) -> None:
+        """Do `actions` and append what `follow` then gives, all or none of it.
+
+        `follow` is called on the event loop once the actions have been done, and not at all when one raised.
+
+        Raises:
+            NotDurable: the log has no database.
+            Exception: what an action raised; nothing was kept.
+        """
+        ...
+
+    async def claim(self, run: str, registry: Registry) -> Lease:
+        """The right to write `run`, for a process that takes it up.
+
+        Raises:
+            NoSuchRun: the log does not have it.
+            RunHeldElsewhere: a living process has it.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give a lease back, so that another process may take the run up."""
+        ...
+
+    async def read(self, run: str, registry: Registry) -> Sequence[Event]:
+        """Every event of `run`, in order, each checked against the hashes that it was kept with.
+
+        Raises:
+            NoSuchRun: the log does not have it.
+            LogCorrupt: a row was changed, is missing or was added.
+            MessageError: a message does not fit the types of `registry`.
+        """
+        ...
+
+    async def definition(self, digest: str) -> Mapping[str, Any]:
+        """What a flow was made of when a run of it began."""
+        ...
+
+    async def find(self, flow: str, key: str) -> str | None:
         """The run of `flow` that was started with the idempotency key `key`."""
         ...
 
-    def thread(self, thread: str) -> Sequence[str]:
-        """The runs of a thread, oldest first."""
+    async def unfinished(self, flow: str) -> Sequence[str]:
+        """The runs of `flow` that have not ended, oldest first."""
+        ...
+
+    async def exchanges(self, thread: str, node: str, registry: Registry, but_run: str) -> Sequence[Exchange]:
+        """What `node` was told and answered in the other runs of `thread`, oldest first."""
         ...
 
 
@@ -42,51 +122,101 @@ class MemoryLog:
         keep: ended runs that are remembered, the latest ones; runs of a thread and runs with a key always are.
     """
 
+    durable = False
+
     def __init__(self, keep: int = 32) -> None:
         self._keep = keep
         self._events: dict[str, list[Event]] = {}
+        self._fences: dict[str, int] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._threads: dict[str, list[str]] = {}
+        self._definitions: dict[str, Mapping[str, Any]] = {}
         self._ended: deque[str] = deque()
 
-    async def commit(self, run: str, events: Sequence[Event]) -> None:
-        self._events.setdefault(run, []).extend(events)
-        if isinstance(events[0], RunStarted):
-            self._index(events[0])
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
+        started = events[0]
+        assert isinstance(started, RunStarted)  # noqa: S101 - the protocol says so
+        if started.key is not None:
+            known = self._keys.setdefault((started.flow, started.key), started.run)
+            if known != started.run:
+                raise KeyTaken(started.flow, started.key, known)
+        if started.thread is not None:
+            self._threads.setdefault(started.thread, []).append(started.run)
+        self._definitions[started.definition] = definition
+        lease = Lease(started.run, 1)
+        self._events[started.run], self._fences[started.run] = [], 1
+        await self.commit(lease, events)
+        return lease
+
+    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+        if lease.fence != self._fences[lease.run]:
+            raise StaleLease(lease.run)
+        self._events[lease.run].extend(events)
         if isinstance(events[-1], TERMINAL):
-            self._forget_all_but_the_latest(run)
+            self._forget_all_but_the_latest(lease.run)
 
-    def read(self, run: str, after: int = 0) -> Sequence[Event]:
-        return self._events.get(run, [])[after:]
+    async def transact(
+        self, lease: Lease, actions: Sequence[Transaction], follow: Callable[[], Sequence[Event]]
+    ) -> None:
+        raise NotDurable("the log in memory has no database for ctx.transaction; use Runtime(log='desk.db')")
 
-    def find(self, flow: str, key: str) -> str | None:
+    async def claim(self, run: str, registry: Registry) -> Lease:
+        self._known(run)
+        self._fences[run] += 1
+        return Lease(run, self._fences[run])
+
+    async def release(self, lease: Lease) -> None:
+        return
+
+    async def read(self, run: str, registry: Registry) -> Sequence[Event]:
+        return list(self._known(run))
+
+    async def definition(self, digest: str) -> Mapping[str, Any]:
+        return self._definitions[digest]
+
+    async def find(self, flow: str, key: str) -> str | None:
         return self._keys.get((flow, key))
 
-    def thread(self, thread: str) -> Sequence[str]:
-        return self._threads.get(thread, [])
+    async def unfinished(self, flow: str) -> Sequence[str]:
+        return [
+            run
+            for run, events in self._events.items()
+            if not isinstance(events[-1], TERMINAL) and isinstance(events[0], RunStarted) and events[0].flow == flow
+        ]
 
-    def _index(self, event: RunStarted) -> None:
-        if event.key is not None:
-            self._keys[event.flow, event.key] = event.run
-        if event.thread is not None:
-            self._threads.setdefault(event.thread, []).append(event.run)
+    async def exchanges(self, thread: str, node: str, registry: Registry, but_run: str) -> Sequence[Exchange]:
+        runs = [run for run in self._threads.get(thread, ()) if run != but_run]
+        return [exchange for run in runs for exchange in exchanges(self._events[run], node)]
+
+    def _known(self, run: str) -> list[Event]:
+        if run not in self._events:
+            raise NoSuchRun(run)
+        return self._events[run]
 
     def _forget_all_but_the_latest(self, ended: str) -> None:
         started = self._events[ended][0]
         if isinstance(started, RunStarted) and started.key is None and started.thread is None:
             self._ended.append(ended)
         while len(self._ended) > self._keep:
-            del self._events[self._ended.popleft()]
+            forgotten = self._ended.popleft()
+            del self._events[forgotten], self._fences[forgotten]
 
 
-def exchanges(log: Log, thread: str, node: str, but_run: str) -> list[Exchange]:
-    """What `node` was told and answered in the other runs of `thread`, oldest first."""
+def exchanges(events: Sequence[Event], node: str) -> list[Exchange]:
+    """What `node` was told and answered in a run, in order."""
     found: list[Exchange] = []
-    for run in log.thread(thread):
-        told: dict[str, Message] = {}
-        for event in log.read(run) if run != but_run else ():
-            if isinstance(event, TaskStarted) and event.node == node and isinstance(event.inputs[0], Message):
-                told[event.task] = event.inputs[0]
-            elif isinstance(event, TaskFinished) and event.task in told and isinstance(event.output, Message):
-                found.append(Exchange(told[event.task], event.output))
+    told: dict[str, Message] = {}
+    for event in events:
+        if isinstance(event, TaskStarted) and event.node == node and isinstance(event.inputs[0], Message):
+            told[event.task] = event.inputs[0]
+        elif isinstance(event, TaskFinished) and event.task in told and isinstance(event.output, Message):
+            found.append(Exchange(told[event.task], event.output))
     return found

@@ -172,6 +172,10 @@ def faults_of_policies(draft: Draft) -> Iterator[str]:
             yield f"{name!r} is tried by no policy, because it is a {type(node).__name__.lower()}; leave `policy` out"
         if policy.timeout is not None and policy.timeout <= 0:
             yield f"{name!r}: its `timeout` is {policy.timeout} s, but must be more than 0"
+        if policy.effect not in (None, "pure", "idempotent", "ask"):
+            yield f"{name!r}: its `effect` is {policy.effect!r}, but must be 'pure', 'idempotent' or 'ask'"
+        if policy.effect == "ask" and policy.retries:
+            yield f"{name!r} has an effect that must not be repeated unasked; leave `retries` out"
         if policy.limit is not None and policy.limit < 1:
             yield f"{name!r}: its `limit` is {policy.limit}, but must be at least 1"
         for setting, value in (

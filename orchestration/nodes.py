@@ -14,8 +14,10 @@ from typing import (
     Any,
     Concatenate,
     Generic,
+    Literal,
     ParamSpec,
     Protocol,
+    TypeAlias,
     TypeVar,
     get_args,
     get_origin,
@@ -45,12 +47,22 @@ Given = Annotated[T, GivenMarker()]
 """`asked: Given[Question]`: the run's Question; its producer must always come before the node (checked at build)."""
 
 
+Effect: TypeAlias = Literal["pure", "idempotent", "ask"]
+"""What a node does outside of Coterie, and so what follows when its process dies before the outcome is known:
+
+- "pure": nothing, or only what a repeat does not harm; it is done again. Saying so is the same as saying nothing.
+- "idempotent": something that is done once for each key; it is done again, with the same `ctx.key`.
+- "ask": something that must not be repeated; a person says whether it happened.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How a node is tried. Times are in seconds.
 
     Policy(retries=3)              # three more attempts, 0.1, 0.2 and 0.4 s apart at most
     Policy(timeout=2, limit=4)     # at most 2 s an attempt, at most 4 attempts at a time in one runtime
+    Policy(effect="ask")           # it must never be repeated unless a person says that it did not happen
     """
 
     timeout: float | None = None  # seconds for one attempt; None: no limit
@@ -58,6 +70,7 @@ class Policy:
     backoff: float = 0.1  # seconds before the first retry at most; doubles with each further one
     backoff_limit: float = 30.0  # seconds that a wait never exceeds
     limit: int | None = None  # tasks of this node at the same time in one runtime; None: no limit
+    effect: Effect | None = None  # what the node does outside, and so what becomes of it when it dies meanwhile
 
     def delay(self, attempt: int, chance: random.Random) -> float:
         """Seconds to wait after failed attempt number `attempt` (from 1), with full jitter.
@@ -208,6 +221,7 @@ class NodeDecorator:
         backoff: float = 0.1,
         backoff_limit: float = 30.0,
         limit: int | None = None,
+        effect: Effect | None = None,
     ) -> "NodeDecorator": ...
     def __call__(
         self,
@@ -220,9 +234,17 @@ class NodeDecorator:
         backoff: float = 0.1,
         backoff_limit: float = 30.0,
         limit: int | None = None,
+        effect: Effect | None = None,
     ) -> Any:
         if function is None:
-            policy = Policy(timeout=timeout, retries=retries, backoff=backoff, backoff_limit=backoff_limit, limit=limit)
+            policy = Policy(
+                timeout=timeout,
+                retries=retries,
+                backoff=backoff,
+                backoff_limit=backoff_limit,
+                limit=limit,
+                effect=effect,
+            )
             return NodeDecorator(policy, name)
         if not inspect.iscoroutinefunction(function):
             raise NodeDefinitionError(f"{function!r} cannot be a node: write it with `async def`")

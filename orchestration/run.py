@@ -8,29 +8,34 @@ import random
 import time
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from pydantic import ValidationError
 
-from ..agents.agent import Agent, Context, Host, Out
-from ..agents.errors import MessageError, OutputTypeError
+from ..agents.agent import Context, Exchange, Host, Out
+from ..agents.errors import CoterieError, NotDurable
 from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
-from .errors import NodeTimeout, ReviewAnswerError, ReviewRejected, RunCancelled, RunError, UndeliverableMessage
+from .attempt import Raised, attempt, may_retry
+from .errors import ReviewAnswerError, ReviewRejected, RunCancelled, RunError, RunFailed, TaskGivenUp
 from .events import (
-    TERMINAL,
+    EffectIntended,
+    EffectSettled,
+    EffectUnknown,
     Event,
+    Payload,
     ReviewAnswered,
     ReviewRequested,
     RunFinished,
+    RunResumed,
     RunStarted,
+    RunSuspended,
     TaskFailed,
     TaskFinished,
+    TaskRetried,
     TaskStarted,
     TimerFired,
     TokenDelta,
@@ -41,23 +46,17 @@ from .events import (
 from .events import (
     RunFailed as RunFailedFact,
 )
-from .log import Log, exchanges
-from .nodes import FunctionNode
+from .log import Lease, Log, Transaction
+from .nodes import Policy
+from .rebuild import inputs_of
 from .review import Answer, Review
-from .scheduler import AskReview, CancelTasks, Command, Fail, Finish, RunTask, SetTimer, State, Task, advance
+from .scheduler import advance
+from .state import AskEffect, AskReview, CancelTasks, Command, Fail, Finish, GiveUp, RunTask, SetTimer, State, Task
 from .workflow import Flow
 
-NEVER_RETRIED = (ValidationError, MessageError, OutputTypeError, UndeliverableMessage)
 SLICE = 0.001  # seconds that nodes which never wait may keep the event loop to themselves
-HALVINGS = 3  # attempts with half the batch each that running out of memory gets, whatever the policy
 DELTAS_KEPT = 4096  # pieces of text that a slow reader may be behind before it misses some
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """An attempt ended in this exception."""
-
-    error: Exception
+PATIENCE = 5.0  # seconds that the last fact of a run may take to be kept while its runtime closes
 
 
 class Surroundings(Protocol):
@@ -73,30 +72,33 @@ class Surroundings(Protocol):
 
 
 class Run(Generic[Out]):
-    """A flow at work on one input. Made by `Runtime.start`."""
+    """A flow at work on one input. Made by `Runtime.start`, `resume`, `retry` and `fork`."""
 
-    def __init__(
-        self, surroundings: Surroundings, flow: Flow[Any, Out], identity: str, *, seed: int, limit: int | None
-    ) -> None:
+    def __init__(self, surroundings: Surroundings, flow: Flow[Any, Out], identity: str) -> None:
         self.id = identity
         self.flow = flow
         self.thread: str | None = None
         self._around = surroundings
-        self._state = State(flow, limit=limit)
-        self._seed = seed
-        self._seq = 0
+        self._state = State(flow)
+        self._seed = 0
+        self._releases: Mapping[str, str] = {}
+        self._lease = Lease(identity, 0)
+        self._facts: list[Event] = []
+        self._seq = 0  # of the latest fact
+        self._published = 0  # how many of the facts are kept, so that they may be seen
         self._deltas: deque[TokenDelta] = deque(maxlen=DELTAS_KEPT)
         self._delta_count = 0
         self._changed: anyio.Event | None = None
         self._ended = anyio.Event()
         self._outcome: Message | BaseException | None = None
         self._group: TaskGroup | None = None
-        self._queue: deque[RunTask] = deque()  # tasks that no worker has taken yet
+        self._queue: deque[RunTask | GiveUp] = deque()  # tasks that no worker has taken yet
         self._spare = False  # whether a worker has been started that has not begun
         self._busy = 0  # attempts and timers in progress: what an end must stop
         self._scopes: dict[str, anyio.CancelScope] = {}
-        self._reviews: dict[str, Task] = {}
-        self._halvings: dict[str, int] = {}  # task -> how often it ran out of memory
+        self._reviews: dict[str, Task] = {}  # tasks that wait for a reviewer
+        self._unknown: dict[str, Task] = {}  # tasks that wait for somebody who knows if their effect happened
+        self._transactions: dict[str, list[Transaction]] = {}  # by task, of its attempt in progress
 
     # What a caller may ask.
 
@@ -123,26 +125,23 @@ class Run(Generic[Out]):
             waiting = self._change()
             deltas = self._deltas_since(seen_deltas)
             seen_deltas = self._delta_count
-            for event in _merged(self._around.log.read(self.id, after), deltas):
+            for event in _merged(self.facts(after), deltas):
                 if not isinstance(event, TokenDelta):  # a delta may run ahead of a fact that is still being committed
                     after = event.seq
                 yield event
-                if isinstance(event, TERMINAL):
-                    return
-            if self._ended.is_set() and not self._around.log.read(self.id, after):
+            if self._ended.is_set() and after >= self._published:
                 return
             await waiting.wait()
 
     def facts(self, after: int = 0) -> Sequence[Event]:
         """What has happened so far, from the fact after number `after` on."""
-        return self._around.log.read(self.id, after)
+        return self._facts[after : self._published]
 
     async def cancel(self) -> None:
         """Stop every task of the run now. A run that has ended stays as it is."""
         if self._state.ended:
             return
-        self._state.ended = True
-        await self._commit(RunCancelledFact(*self._stamp()))
+        await self._record(RunCancelledFact(*self._stamp()))
         self._end(RunCancelled(self.id))
 
     async def answer(self, task: str, answer: Answer) -> None:
@@ -151,23 +150,54 @@ class Run(Generic[Out]):
         Raises:
             ReviewAnswerError: no such review is pending, or the answer does not fit it; nothing has changed.
         """
-        pending = self._pending(task)
+        pending = self._waiting(self._reviews, task, "review")
         try:
             outcome = self.reviewer(task).decide(pending.message, answer)
         except ReviewRejected as rejection:
             outcome = Raised(rejection)
         del self._reviews[task]
-        while self._group is None and not self._ended.is_set():  # asked before the run was served
-            await anyio.lowlevel.checkpoint()
+        await self._served()
         answered = ReviewAnswered(*self._stamp(), task=task, node=pending.node, answer=answer)
         await self._settle(pending, 1, outcome, answered)
+        self._start_worker()
+
+    async def settle(self, task: str, *, happened: bool, output: Payload | None = None, by: str = "operator") -> None:
+        """Say whether the effect of `task`, whose process died meanwhile, happened.
+
+        Args:
+            happened: False: the task is done again. True: it is finished, with `output`.
+            output: what the node would have answered.
+
+        Raises:
+            ReviewAnswerError: nobody asked about this task, or `output` is not what its node answers.
+        """
+        asked = self._waiting(self._unknown, task, "question about an effect")
+        expected = asked.flow.nodes[asked.node].signature.produces
+        if happened and not is_instance(output, expected):
+            found = type(output).__name__
+            raise ReviewAnswerError(f"{task!r} answers with {describe(expected)}, but is settled with {found}")
+        del self._unknown[task]
+        await self._served()
+        settled = EffectSettled(*self._stamp(), task=task, node=asked.node, happened=happened, by=by)
+        if happened:
+            await self._settle(asked, asked.attempts, output, settled)
+        else:
+            self._perform(await self._record(settled))
         self._start_worker()
 
     @property
     def pending(self) -> tuple[ReviewRequested, ...]:
         """The reviews that wait for a person, oldest first."""
-        log = self._around.log.read(self.id) if self._reviews else ()
-        return tuple(event for event in log if isinstance(event, ReviewRequested) and event.task in self._reviews)
+        facts = self.facts() if self._reviews else ()
+        found = {event.task: event for event in facts if isinstance(event, ReviewRequested)}
+        return tuple(event for event in found.values() if event.task in self._reviews)
+
+    @property
+    def unknown(self) -> tuple[EffectUnknown, ...]:
+        """The effects of which a person must say whether they happened, oldest first."""
+        facts = self.facts() if self._unknown else ()
+        found = {event.task: event for event in facts if isinstance(event, EffectUnknown)}
+        return tuple(event for event in found.values() if event.task in self._unknown)
 
     def reviewer(self, task: str) -> Review[Any, Any]:
         """The review node that the pending review `task` stands at.
@@ -175,7 +205,7 @@ class Run(Generic[Out]):
         Raises:
             ReviewAnswerError: no such review is pending.
         """
-        pending = self._pending(task)
+        pending = self._waiting(self._reviews, task, "review")
         node: Review[Any, Any] = pending.flow.nodes[pending.node]  # type: ignore[assignment]
         return node
 
@@ -185,30 +215,72 @@ class Run(Generic[Out]):
             await self._change().wait()
 
     def _waits_for_people(self) -> bool:
-        state = self._state
-        if not self._reviews or len(self._reviews) < len(state.tasks):
+        asked = len(self._reviews) + len(self._unknown)
+        if not asked or asked < len(self._state.tasks):
             return False
-        return not any(fork.timed for fork in state.forks.values()) and len(self.pending) == len(self._reviews)
+        timed = any(fork.timed for fork in self._state.forks.values())
+        return not timed and len(self.pending) + len(self.unknown) == asked
 
     @property
     def ended(self) -> bool:
         return self._ended.is_set()
 
-    def _pending(self, task: str) -> Task:
-        if task not in self._reviews:
-            waiting = ", ".join(sorted(self._reviews)) or "none"
-            raise ReviewAnswerError(f"run {self.id!r} has no pending review {task!r}; pending: {waiting}")
-        return self._reviews[task]
+    def _waiting(self, tasks: Mapping[str, Task], task: str, what: str) -> Task:
+        if task not in tasks:
+            waiting = ", ".join(sorted(tasks)) or "none"
+            raise ReviewAnswerError(f"run {self.id!r} has no pending {what} {task!r}; pending: {waiting}")
+        return tasks[task]
+
+    async def _served(self) -> None:
+        while self._group is None and not self._ended.is_set():  # asked before the run was served
+            await anyio.lowlevel.checkpoint()
 
     # What the runtime does with it.
 
-    async def begin(self, message: Message, *, thread: str | None, key: str | None) -> list[Command]:
-        """Commit the start of the run; the commands are for `serve`."""
-        self.thread = thread
-        started = RunStarted(
-            *self._stamp(), flow=self.flow.name, message=message, thread=thread, key=key, seed=self._seed
-        )
-        return await self._record(started)
+    async def begin(self, started: RunStarted, definition: Mapping[str, Any]) -> list[Command]:
+        """Keep the start of the run; the commands are for `serve`."""
+        self._take_settings(started)
+        self._seq = started.seq
+        commands, facts = self._advanced(started)
+        self._lease = await self._around.log.begin(facts, self.flow.registry, definition)
+        self._publish(facts)
+        return commands
+
+    def take_up(self, state: State, facts: Sequence[Event], lease: Lease) -> None:
+        """Go on from what an earlier process, or another run, has left."""
+        self._state, self._lease, self._facts, self._seq = state, lease, list(facts), facts[-1].seq
+        self._publish(facts)
+        started, last = facts[0], facts[-1]
+        assert isinstance(started, RunStarted)  # noqa: S101 - every run begins with it
+        self._take_settings(started)
+        self._reviews = {task.id: task for task in state.tasks.values() if task.review}
+        match last:
+            case RunFinished(message=message):
+                self._end(message)
+            case RunFailedFact(node=node, reason=reason):
+                self._end(RunFailed(self.id, node, reason))
+            case RunCancelledFact():
+                self._end(RunCancelled(self.id))
+            case _:
+                pass
+
+    async def go_on(self, limit: int | None, releases: Mapping[str, str]) -> list[Command]:
+        """Keep that the run is at work again; the commands are for `serve`."""
+        self._releases = dict(self._releases) | dict(releases)
+        return await self._record(RunResumed(*self._stamp(), limit=limit, releases=self._releases))
+
+    async def retry(self, by: str) -> list[Command]:
+        """Put the task that ended the run back to work; the commands are for `serve`.
+
+        Raises:
+            RunError: no task ended the run.
+        """
+        failed = self._state.failed
+        if failed is None:
+            raise RunError(f"run {self.id!r} has no failed task to retry; fork it before the node that you changed")
+        self._ended, self._outcome = anyio.Event(), None
+        self._reviews = {task.id: task for task in self._state.tasks.values() if task.review}
+        return await self._record(TaskRetried(*self._stamp(), task=failed.id, by=by))
 
     async def serve(self, commands: Sequence[Command]) -> None:
         """Work until the run ends. What breaks the run itself (a failed commit, say) is raised by `result`."""
@@ -224,7 +296,22 @@ class Run(Generic[Out]):
             self._break(error.exceptions[0] if alone else error)  # type: ignore[attr-defined]
         finally:
             if not self._ended.is_set():
+                await self._suspend()
                 self._end(RunCancelled(self.id))
+            self._group = None
+
+    async def _suspend(self) -> None:
+        """Keep that the run was left on purpose, so that what was open is not taken for a crash."""
+        if not self._around.log.durable or self._state.ended:
+            return
+        with anyio.move_on_after(PATIENCE, shield=True):
+            try:
+                await self._record(RunSuspended(*self._stamp()))
+            except CoterieError:  # the run has been broken with it, and whoever awaits its result is told
+                return
+
+    def _take_settings(self, started: RunStarted) -> None:
+        self.thread, self._seed, self._releases = started.thread, started.seed, started.releases
 
     # Work.
 
@@ -245,10 +332,13 @@ class Run(Generic[Out]):
             self._start_worker()
             await self._do(command)
 
-    async def _do(self, command: RunTask) -> None:
+    async def _do(self, command: RunTask | GiveUp) -> None:
         """Do one task and what follows from its outcome."""
         task = command.task
         if task.id not in self._state.tasks:  # cancelled before it began
+            return
+        if isinstance(command, GiveUp):
+            await self._settle(task, task.attempts, Raised(TaskGivenUp(task.node, task.crashes)))
             return
         if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
             with anyio.CancelScope() as scope:
@@ -262,42 +352,18 @@ class Run(Generic[Out]):
         await self._settle(task, command.attempt, outcome)
 
     async def _attempt(self, command: RunTask) -> Any:
-        """What the task's node answers, or what it raised."""
-        task = command.task
-        policy = task.flow.policies[task.node]
         self._busy += 1
         try:
-            if command.delay:
-                await anyio.sleep(command.delay)
-            if policy.limit is None:
-                return await self._timed(task, command.attempt, policy.timeout)
-            async with self._around.limiter(task.flow.nodes[task.node], policy.limit):
-                return await self._timed(task, command.attempt, policy.timeout)
-        except Exception as error:  # noqa: BLE001 - becomes the fact TaskFailed
-            return Raised(error)
+            return await attempt(command, self._around.limiter, self._context, self._intend)
         finally:
             self._busy -= 1
 
-    async def _timed(self, task: Task, attempt: int, seconds: float | None) -> Any:
-        if seconds is None:
-            return await self._call(task, attempt)
-        with anyio.move_on_after(seconds) as scope:
-            return await self._call(task, attempt)
-        assert scope.cancelled_caught  # noqa: S101 - the block either returns, raises or is timed out
-        raise NodeTimeout(task.node, seconds)
+    async def _intend(self, task: Task, attempt: int) -> None:
+        """Keep that an effect may happen from now on."""
+        await self._record(EffectIntended(*self._stamp(), task.id, task.node, attempt, self._key(task)))
 
-    async def _call(self, task: Task, attempt: int) -> Any:
-        node = task.flow.nodes[task.node]
-        if isinstance(node, FunctionNode):
-            context = self._context(task, attempt) if node.context_parameter else None
-            output = await node.call(task.message, task.given, context)
-        else:
-            agent: Agent[Any, Any] = node  # type: ignore[assignment]  # the build refuses anything else
-            output = await agent.handle(task.message, self._context(task, attempt))
-        expected = node.signature.produces
-        if output.__class__ is not expected and not is_instance(output, expected):
-            raise UndeliverableMessage(task.id, _kind_of(output), describe(expected))
-        return output
+    def _key(self, task: Task) -> str:
+        return f"{self.id}/{task.id}"
 
     def _context(self, task: Task, attempt: int) -> Context:
         return Context(
@@ -308,9 +374,11 @@ class Run(Generic[Out]):
             attempt=attempt,
             thread=self.thread,
             seed=zlib.crc32(f"{self._seed}/{task.id}".encode()),
-            batch_share=0.5 ** self._halvings.get(task.id, 0),
+            batch_share=0.5**task.shortages,
             listen=self._listener(task.id),
             history=self._history,
+            releases=self._releases,
+            transaction=self._transaction(task.id),
         )
 
     def _chance(self, task: str, attempt: int) -> random.Random:
@@ -325,8 +393,20 @@ class Run(Generic[Out]):
 
         return listen
 
-    def _history(self, node: str) -> list[Any]:
-        return [] if self.thread is None else exchanges(self._around.log, self.thread, node, self.id)
+    def _transaction(self, task: str) -> Callable[[Transaction], None]:
+        self._transactions.pop(task, None)  # those of an attempt that failed
+
+        def add(action: Transaction) -> None:
+            if not self._around.log.durable:
+                raise NotDurable("the log in memory has no database for ctx.transaction; use Runtime(log='desk.db')")
+            self._transactions.setdefault(task, []).append(action)
+
+        return add
+
+    async def _history(self, node: str) -> Sequence[Exchange]:
+        if self.thread is None:
+            return ()
+        return await self._around.log.exchanges(self.thread, node, self.flow.registry, self.id)
 
     async def _timer(self, command: SetTimer) -> None:
         if self._ended.is_set():
@@ -346,21 +426,44 @@ class Run(Generic[Out]):
         """Commit what came of a task and do what follows."""
         if self._state.ended or task.id not in self._state.tasks:
             return
+        actions = self._transactions.pop(task.id, None)
+        if actions and not isinstance(outcome, Raised):
+            outcome = await self._settle_with(task, outcome, actions)
+            if not isinstance(outcome, Raised):
+                return
         if isinstance(outcome, Raised):
             failed = self._failure(task, attempt, outcome.error)
             self._perform(await self._record(*before, failed, cause=outcome.error))
         else:
-            finished = TaskFinished(*self._stamp(), task=task.id, node=task.node, output=outcome)
+            finished = TaskFinished(*self._stamp(), task.id, task.node, outcome)
             self._perform(await self._record(*before, finished))
 
+    async def _settle_with(self, task: Task, outcome: Any, actions: Sequence[Transaction]) -> Raised | None:
+        """Commit what came of a task together with what it does in the log's database."""
+        commands: list[Command] = []
+        facts: list[Event] = []
+
+        def follow() -> Sequence[Event]:
+            if task.id in self._state.tasks:  # else it was cancelled meanwhile
+                advanced = self._advanced(TaskFinished(*self._stamp(), task.id, task.node, outcome))
+                commands.extend(advanced[0])
+                facts.extend(advanced[1])
+            return facts
+
+        try:
+            await self._around.log.transact(self._lease, actions, follow)
+        except Exception as error:
+            if facts or isinstance(error, CoterieError):
+                self._break(error)
+                raise
+            return Raised(error)
+        if facts:
+            self._publish(facts)
+            self._perform(commands)
+        return None
+
     def _failure(self, task: Task, attempt: int, error: Exception) -> TaskFailed:
-        policy = task.flow.policies[task.node]
-        halvings = self._halvings.get(task.id, 0)
-        if isinstance(error, MemoryError):  # OutOfMemory is one, too
-            again = halvings < HALVINGS
-            self._halvings[task.id] = halvings + 1
-        else:
-            again = attempt - halvings <= policy.retries and not isinstance(error, (*NEVER_RETRIED, ReviewRejected))
+        policy = task.flow.policies.get(task.node, Policy())
         return TaskFailed(
             *self._stamp(),
             task=task.id,
@@ -369,43 +472,45 @@ class Run(Generic[Out]):
             error=type(error).__name__,
             reason=repair_text(str(error)),
             kinds=_kinds(type(error)),
-            retry_in=policy.delay(attempt, self._chance(task.id, attempt)) if again else None,
+            retry_in=policy.delay(attempt, self._chance(task.id, attempt)) if may_retry(task, error) else None,
         )
 
     async def _record(self, *happened: Event, cause: Exception | None = None) -> list[Command]:
         """Commit `happened` and the facts that follow from it, in one transaction, and return what to do."""
-        commands = advance(self._state, happened[-1])
-        # Known before it is in the log, so that whoever reads a request there can answer it at once.
-        self._reviews.update((command.task.id, command.task) for command in commands if isinstance(command, AskReview))
-        follow = [fact for command in commands if (fact := self._fact(command)) is not None]
-        await self._commit(*happened, *follow)
-        self._wake()
+        commands, facts = self._advanced(*happened)
+        try:
+            await self._around.log.commit(self._lease, facts)
+        except Exception as error:
+            self._break(error)
+            raise
+        self._publish(facts)
         for command in commands:
             if isinstance(command, Fail) and cause is not None:
                 command.error.__cause__ = cause
         return commands
 
-    async def _commit(self, *happened: Event) -> None:
-        try:
-            await self._around.log.commit(self.id, happened)
-        except Exception as error:
-            self._break(error)
-            raise
+    def _advanced(self, *happened: Event) -> tuple[list[Command], list[Event]]:
+        """The commands that follow from `happened`, and all facts to commit."""
+        commands = advance(self._state, happened[-1])
+        # Known before it is in the log, so that whoever reads a request there can answer it at once.
+        self._reviews.update((command.task.id, command.task) for command in commands if isinstance(command, AskReview))
+        self._unknown.update((command.task.id, command.task) for command in commands if isinstance(command, AskEffect))
+        facts = [*happened, *(fact for command in commands if (fact := self._fact(command)) is not None)]
+        self._facts += facts
+        return commands, facts
+
+    def _publish(self, facts: Sequence[Event]) -> None:
+        self._published = max(self._published, facts[-1].seq)
+        self._wake()
 
     def _fact(self, command: Command) -> Event | None:
         match command:
             case RunTask(task=task, attempt=attempt):
-                inputs = list(task.message) if isinstance(task.message, tuple) else [task.message]
-                return TaskStarted(
-                    *self._stamp(),
-                    task=task.id,
-                    node=task.node,
-                    attempt=attempt,
-                    inputs=inputs,
-                    given=task.given,
-                )
+                return TaskStarted(*self._stamp(), task.id, task.node, attempt, inputs_of(task), task.given)
             case AskReview(task=task):
-                return ReviewRequested(*self._stamp(), task=task.id, node=task.node, message=task.message)
+                return ReviewRequested(*self._stamp(), task.id, task.node, task.message)
+            case AskEffect(task=task):
+                return EffectUnknown(*self._stamp(), task.id, task.node, self._key(task))
             case Finish(message=message):
                 return RunFinished(*self._stamp(), message=message)
             case Fail(node=node, error=error):
@@ -419,7 +524,7 @@ class Run(Generic[Out]):
             return
         for command in commands:
             match command:
-                case RunTask():
+                case RunTask() | GiveUp():
                     self._queue.append(command)
                 case SetTimer():
                     self._start(self._timer, command)
@@ -451,7 +556,8 @@ class Run(Generic[Out]):
         return self.id, self._seq, time.time()
 
     def _break(self, error: Exception) -> None:
-        broken = RunError(f"run {self.id!r} broke: {error!r}")
+        reason = str(error) if isinstance(error, CoterieError) else repr(error)
+        broken = RunError(f"run {self.id!r} broke: {reason}")
         broken.__cause__ = error
         self._end(broken)
 
@@ -461,6 +567,7 @@ class Run(Generic[Out]):
         self._outcome = outcome
         self._state.ended = True
         self._reviews.clear()
+        self._unknown.clear()
         self._ended.set()
         if self._busy and self._group is not None:
             self._group.cancel_scope.cancel()
@@ -488,9 +595,3 @@ def _merged(events: Sequence[Event], deltas: Sequence[TokenDelta]) -> list[Event
 
 def _kinds(error: type[Exception]) -> tuple[str, ...]:
     return tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in error.__mro__[:-1])
-
-
-def _kind_of(output: Any) -> str:
-    if isinstance(output, list):
-        return f"list[{' | '.join(sorted({type(item).__name__ for item in output}))}]"
-    return "None" if output is None else type(output).__name__

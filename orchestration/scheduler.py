@@ -2,9 +2,8 @@
 
     commands = advance(state, event)
 
-Work is counted in scopes. A flow's input opens a scope; a map opens one for each item; a nested flow opens one of its
-own. A scope counts its open tasks and child scopes. When the count reaches zero no more can come, and only then are
-joins fired, results handed up and missing inputs called errors. So nothing can hang on a branch that was not taken.
+When the count of a scope's open work (state.py) reaches zero no more can come, and only then are joins fired, results
+handed up and missing inputs called errors. So nothing can hang on a branch that was not taken.
 
 `advance` is deterministic: no clock (events carry their time), no randomness (so do they), no await and no I/O, in this
 file. It changes the state it is given, which belongs to one run; the same events into a fresh state give the same state
@@ -12,9 +11,9 @@ and the same commands.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from ..agents.messages import Failure, Message
 from ..agents.type_forms import describe, is_instance, item_of, parts_of
@@ -28,119 +27,41 @@ from .errors import (
     RunFailed,
     UndeliverableMessage,
 )
-from .events import Event, RunStarted, TaskFailed, TaskFinished, TimerFired
+from .events import (
+    EffectIntended,
+    EffectSettled,
+    Event,
+    InputSwapped,
+    RunCancelled,
+    RunResumed,
+    RunStarted,
+    RunSuspended,
+    TaskFailed,
+    TaskFinished,
+    TaskRetried,
+    TimerFired,
+)
 from .nodes import FunctionNode
 from .review import Review
+from .state import (
+    AskEffect,
+    AskReview,
+    CancelTasks,
+    Command,
+    Fail,
+    Finish,
+    GiveUp,
+    OpenFork,
+    RunTask,
+    Scope,
+    SetTimer,
+    State,
+    Task,
+)
 from .workflow import Flow
 
-
-@dataclass(slots=True, eq=False)
-class Scope:
-    """A place where tasks live: a flow's run, or one item of a map inside it."""
-
-    path: str  # "" for the run itself, "sub/" inside a nested flow, "plan[3]/" for an item
-    flow: Flow[Any, Any]
-    parent: "Scope | None" = None
-    node: str = ""  # in the parent's flow: the nested flow's node
-    item: "OpenFork | None" = None  # for an item: the fork that it belongs to
-    index: int = 0  # for an item: its position
-    open: int = 0  # tasks and child scopes that have not ended
-    results: tuple[tuple[str, Message], ...] = ()
-    latest: dict[str, Any] = field(default_factory=dict)  # node -> its last answer
-    visits: dict[str | Link, int] = field(default_factory=dict)
-    waiting: dict[Gather, dict[str, deque[Any]]] | None = None  # made when a first input is kept
-    timed: tuple[str, ...] = ()  # ids of the forks around it that a timer may end, outermost first
-
-    def last_answer(self, node: str) -> Any:
-        """The last answer of `node` here, or in the scopes around inside the same flow."""
-        scope: Scope | None = self
-        while scope is not None and node not in scope.latest:
-            scope = scope.parent if scope.item is not None else None
-        return None if scope is None else scope.latest[node]
-
-
-@dataclass(slots=True, eq=False)
-class OpenFork:
-    """A map at work: the items still to start and the answers that its joins have so far."""
-
-    id: str
-    edge: Fork
-    scope: Scope  # where the map stands
-    items: deque[tuple[int, Any]]  # still to start
-    joins: tuple[Join, ...]
-    task: str  # the task whose answer was forked
-    timed: tuple[str, ...]  # ids of the forks around its items that a timer may end, itself included
-    open: int = 0  # items that have not ended
-    collected: dict[Join, dict[int, list[Any]]] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)  # frozen would cost a microsecond a task; nothing writes to it
-class Task:
-    """One call of one node: its stable id, what goes in, and what it is given."""
-
-    id: str
-    node: str
-    flow: Flow[Any, Any]
-    scope: Scope = field(repr=False)
-    message: Any
-    given: Mapping[str, Message]
-
-
-class RunTask(NamedTuple):
-    """Do `task`, attempt number `attempt` (from 1), after `delay` seconds."""
-
-    task: Task
-    attempt: int = 1
-    delay: float = 0.0
-
-
-class AskReview(NamedTuple):
-    """Leave `task` pending until a person has answered."""
-
-    task: Task
-
-
-class SetTimer(NamedTuple):
-    """Send `TimerFired(fork)` in `delay` seconds."""
-
-    fork: str
-    delay: float
-
-
-class CancelTasks(NamedTuple):
-    """Stop these tasks; their outcome is not wanted any more."""
-
-    tasks: tuple[str, ...]
-
-
-class Finish(NamedTuple):
-    """The run has its result."""
-
-    message: Message
-
-
-class Fail(NamedTuple):
-    """The run cannot go on."""
-
-    node: str
-    error: RunError
-
-
-Command: TypeAlias = RunTask | AskReview | SetTimer | CancelTasks | Finish | Fail
-
-
-@dataclass(slots=True, eq=False)
-class State:
-    """All that a run's future depends on. Made empty, filled by events."""
-
-    flow: Flow[Any, Any]
-    run: str = ""
-    limit: int | None = None  # tasks of the run at work at the same time; None: no limit
-    tasks: dict[str, Task] = field(default_factory=dict)
-    forks: dict[str, OpenFork] = field(default_factory=dict)
-    running: int = 0
-    ready: deque[RunTask] = field(default_factory=deque)
-    ended: bool = False
+CRASHES = 3  # times that a task may take its process down before it is given up
+MEMORY = "builtins.MemoryError"
 
 
 class _Stop(Exception):
@@ -153,24 +74,11 @@ class _Stop(Exception):
 
 def advance(state: State, event: Event) -> list[Command]:
     """The commands that follow from `event`. Events about tasks that are no longer open change nothing."""
-    step = _Step(state)
-    if state.ended:
+    if state.ended and not isinstance(event, TaskRetried):
         return []
+    step = _Step(state, event.at)
     try:
-        match event:
-            case RunStarted(run=run, message=message):
-                state.run = run
-                root = Scope("", state.flow, open=1)
-                step.begin(root, message)
-                step.release(root)
-            case TaskFinished(task=name, output=output) if name in state.tasks:
-                step.finished(state.tasks[name], output)
-            case TaskFailed(task=name) if name in state.tasks:
-                step.failed(state.tasks[name], event)
-            case TimerFired(fork=fork) if fork in state.forks:
-                step.timed_out(state.forks[fork])
-            case _:
-                pass
+        step.take(event)
     except _Stop as stop:
         step.stop(stop)
     step.start_ready()
@@ -182,7 +90,45 @@ class _Step:
     """One call of `advance`: changes the state and collects commands."""
 
     state: State
+    now: float  # seconds since the epoch
     commands: list[Command] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        tasks = self.state.tasks
+        match event:
+            case TaskFinished(task=name, output=output) if name in tasks:
+                self.finished(tasks[name], output)
+            case TaskFailed(task=name) if name in tasks:
+                self.failed(tasks[name], event)
+            case EffectIntended(task=name) if name in tasks:
+                tasks[name].intended = True
+            case EffectSettled(task=name, happened=False) if name in tasks:
+                tasks[name].intended = False
+                self.state.ready.append((tasks[name], 0.0))
+            case TimerFired(fork=fork) if fork in self.state.forks:
+                self.timed_out(self.state.forks[fork])
+            case InputSwapped(task=name, message=message) if name in tasks:
+                self.swap(tasks[name], message)
+            case _:
+                self.take_event_of_run(event)
+
+    def take_event_of_run(self, event: Event) -> None:
+        match event:
+            case RunStarted(run=run, message=message, limit=limit):
+                self.state.run, self.state.limit = run, limit
+                root = Scope("", self.state.flow, open=1)
+                self.begin(root, message)
+                self.release(root)
+            case RunResumed(limit=limit):
+                self.resume(limit)
+            case RunSuspended():
+                self.state.suspended = True
+            case TaskRetried(task=name):
+                self.retry(name)
+            case RunCancelled():
+                self.state.ended = True
+            case _:
+                pass
 
     def begin(self, scope: Scope, message: Any) -> None:
         """The input of a flow reaches its first nodes."""
@@ -190,32 +136,80 @@ class _Step:
         for name in scope.flow.starts:
             self.deliver(scope, name, message)
 
+    def resume(self, limit: int | None) -> None:
+        """Nothing is at work any more: what is open begins again, is asked about, or is given up."""
+        state = self.state
+        for task in state.tasks.values():
+            task.crashes += task.running and not state.suspended
+            task.running = False
+        state.limit, state.running, state.suspended = limit, 0, False
+        state.ready = deque()
+        for task in state.tasks.values():
+            if task.unknown:
+                self.commands.append(AskEffect(task))
+            elif task.crashes >= CRASHES:
+                self.commands.append(GiveUp(task))
+            elif not task.review:
+                state.ready.append((task, 0.0))
+        for fork in state.forks.values():
+            self.set_timers(fork)
+
+    def retry(self, name: str) -> None:
+        """The task that ended the run is open again, and with it all that was open then."""
+        state = self.state
+        if state.failed is None or state.failed.id != name:
+            return
+        state.failed.failures = state.failed.shortages = state.failed.crashes = 0
+        state.failed.intended = False
+        state.ended, state.failed, state.suspended = False, None, True
+        self.resume(state.limit)
+
+    def swap(self, task: Task, message: Any) -> None:
+        self.end_attempt(task)
+        task.message = message
+        if task.review:
+            self.commands.append(AskReview(task))
+        else:
+            self.state.ready.append((task, 0.0))
+
     def finished(self, task: Task, output: Any) -> None:
         self.close_task(task)
         self.answer(task.scope, task.id, task.node, output)
         self.release(task.scope)
 
     def failed(self, task: Task, event: TaskFailed) -> None:
+        task.intended = False
+        if MEMORY in event.kinds:
+            task.shortages += 1
+        else:
+            task.failures += 1
         if event.retry_in is not None:
-            self.state.running -= 1
-            self.state.ready.append(RunTask(task, event.attempt + 1, event.retry_in))
+            self.end_attempt(task)
+            self.state.ready.append((task, event.retry_in))
             return
-        self.close_task(task)
-        self.caught(task.scope, task.node, event)
-
-    def caught(self, scope: Scope, node: str, event: TaskFailed) -> None:
-        """The failure of `node` goes to its handler, or to that of the flow around, or ends the run."""
-        for catch in scope.flow.catches[node]:
-            if _qualified(catch.error) in event.kinds:
-                told = Failure(node=node, error=event.error, reason=event.reason, attempts=event.attempt)
-                self.deliver(scope, catch.target, told)
-                self.release(scope)
-                return
-        around = _flow_scope(scope)
-        if around.parent is None:
+        found = self.handler(task.scope, task.node, event)
+        if found is None:
+            self.state.failed = task
             raise _Stop(event.task, RunFailed(event.run, event.task, f"{event.error}: {event.reason}"))
-        self.abandon(lambda inner: _within_scope(inner, around))
-        self.caught(around.parent, around.node, event)
+        self.close_task(task)
+        scope, catch, inner = found
+        if inner is not None:
+            self.abandon(lambda abandoned: _within_scope(abandoned, inner))
+        told = Failure(node=catch.source, error=event.error, reason=event.reason, attempts=event.attempt)
+        self.deliver(scope, catch.target, told)
+        self.release(scope)
+
+    def handler(self, scope: Scope, node: str, event: TaskFailed) -> tuple[Scope, Catch, Scope | None] | None:
+        """Where the failure of `node` is handled: a scope, its edge, and the nested flow in it that is given up."""
+        inner: Scope | None = None
+        while True:
+            for catch in scope.flow.catches[node]:
+                if _qualified(catch.error) in event.kinds:
+                    return scope, catch, inner
+            around = _flow_scope(scope)
+            if around.parent is None:
+                return None
+            inner, scope, node = around, around.parent, around.node
 
     def answer(self, scope: Scope, task_id: str, name: str, output: Any) -> None:
         """What `name` answered goes along every edge that takes it."""
@@ -301,7 +295,7 @@ class _Step:
         if isinstance(node, Review):
             self.commands.append(AskReview(task))
         else:
-            self.state.ready.append(RunTask(task))
+            self.state.ready.append((task, 0.0))
 
     def given(self, scope: Scope, task_id: str, name: str) -> dict[str, Message]:
         """The earlier messages that a node is given, by parameter."""
@@ -318,12 +312,17 @@ class _Step:
         joins = tuple(join for join, fork in scope.flow.forks.items() if fork == edge)
         identity = f"{task_id}>{edge.target}"
         timed = (*scope.timed, identity) if any(join.within is not None for join in joins) else scope.timed
-        fork = OpenFork(identity, edge, scope, deque(enumerate(items)), joins, task_id, timed)
+        fork = OpenFork(identity, edge, scope, deque(enumerate(items)), joins, task_id, self.now, timed)
         self.state.forks[fork.id] = fork
         scope.open += 1
-        for seconds in sorted({join.within for join in joins if join.within is not None}):
-            self.commands.append(SetTimer(fork.id, seconds))
+        self.set_timers(fork)
         self.start_items(fork)
+
+    def set_timers(self, fork: OpenFork) -> None:
+        """A timer for each time that a join of `fork` allows, less what has passed since it was opened."""
+        passed = max(0.0, self.now - fork.since)
+        for seconds in sorted({join.within for join in fork.joins if join.within is not None}):
+            self.commands.append(SetTimer(fork.id, max(0.0, seconds - passed)))
 
     def start_items(self, fork: OpenFork) -> None:
         """As many items as the map's limit allows; with none left and none open, the map is over."""
@@ -387,18 +386,18 @@ class _Step:
 
     def close_task(self, task: Task) -> None:
         del self.state.tasks[task.id]
-        if not isinstance(task.flow.nodes[task.node], Review):
-            self.state.running -= 1
+        self.end_attempt(task)
+
+    def end_attempt(self, task: Task) -> None:
+        self.state.running -= task.running
+        task.running = False
 
     def abandon(self, unwanted: Callable[[Scope], bool]) -> None:
         """Every task whose scope is unwanted is cancelled, and every fork in it forgotten."""
         tasks = [task for task in self.state.tasks.values() if unwanted(task.scope)]
-        waiting = {command.task.id for command in self.state.ready}
-        self.state.ready = deque(command for command in self.state.ready if not unwanted(command.task.scope))
+        self.state.ready = deque(waiting for waiting in self.state.ready if not unwanted(waiting[0].scope))
         for task in tasks:
-            del self.state.tasks[task.id]
-            if task.id not in waiting and not isinstance(task.flow.nodes[task.node], Review):
-                self.state.running -= 1
+            self.close_task(task)
         for fork in [fork for fork in self.state.forks.values() if unwanted(fork.scope)]:
             del self.state.forks[fork.id]
         self.commands.append(CancelTasks(tuple(task.id for task in tasks)))
@@ -407,14 +406,21 @@ class _Step:
         """Ready tasks start, as many as the run's limit allows, in the order in which they became ready."""
         state = self.state
         while state.ready and (state.limit is None or state.running < state.limit):
+            task, delay = state.ready.popleft()
             state.running += 1
-            self.commands.append(state.ready.popleft())
+            task.running = True
+            task.attempts += 1
+            self.commands.append(RunTask(task, task.attempts, delay))
 
     def stop(self, stop: _Stop) -> None:
-        self.state.ended = True
-        self.state.ready.clear()
-        self.commands = [CancelTasks(tuple(self.state.tasks)), Fail(stop.node, stop.error)]
-        self.state.tasks.clear()
+        """The run ends here. Its open tasks are kept, for whoever retries the one that ended it."""
+        state = self.state
+        state.ended = True
+        state.ready.clear()
+        cancelled = tuple(task.id for task in state.tasks.values() if task is not state.failed)
+        self.commands = [CancelTasks(cancelled), Fail(stop.node, stop.error)]
+        for task in state.tasks.values():
+            self.end_attempt(task)
 
 
 def _takes(flow: Flow[Any, Any], name: str) -> Any:

@@ -6,7 +6,7 @@ reports six. Sentences name the nodes and types involved and what to do.
 
 from typing import Any
 
-from ..agents.messages import Registry
+from ..agents.registry import Registry
 from .draft import Draft, producers, schemas
 from .edge_faults import (
     faults_of_gathers,

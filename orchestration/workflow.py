@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ..agents.agent import In, Out, Signature
 from ..agents.loading import load
-from ..agents.messages import Failure, Message, Registry
+from ..agents.messages import Failure, Message
+from ..agents.registry import Registry
 from .edges import Catch, Edge, Fork, Gather, Join, Link
-from .nodes import A, B, C, D, E, FunctionNode, Node, Policy, Z
+from .nodes import A, B, C, D, E, Effect, FunctionNode, Node, Policy, Z
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -174,10 +175,11 @@ class Workflow(Generic[FlowIn, FlowOut]):
         backoff: float = 0.1,
         backoff_limit: float = 30.0,
         limit: int | None = None,
+        effect: Effect | None = None,
     ) -> None:
         """How `node` is tried in this workflow; in place of what `@node(…)` says. The settings are `Policy`'s."""
         self._policies[self._named(node)] = Policy(
-            timeout=timeout, retries=retries, backoff=backoff, backoff_limit=backoff_limit, limit=limit
+            timeout=timeout, retries=retries, backoff=backoff, backoff_limit=backoff_limit, limit=limit, effect=effect
         )
 
     def build(self) -> Flow[FlowIn, FlowOut]:

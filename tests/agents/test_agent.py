@@ -109,11 +109,12 @@ def test_a_scripted_agent_is_an_agent() -> None:
     assert agent.name == "mood"
 
 
-def test_a_context_outside_any_run_hears_nothing_and_has_no_history() -> None:
+@pytest.mark.anyio
+async def test_a_context_outside_any_run_hears_nothing_and_has_no_history() -> None:
     """A host is all that calling an agent by hand needs."""
     alone = context()
     alone.listen("text")
-    assert list(alone.history("mood")) == []
+    assert list(await alone.history("mood")) == []
     assert alone.key == "adhoc/adhoc"
 
 

@@ -13,17 +13,8 @@ from coterie.agents import Failure, Message, ScriptedAgent
 from coterie.agents.type_forms import members
 from coterie.orchestration import Flow, Runtime, Workflow, WorkflowError
 from coterie.orchestration.events import Event, RunStarted, TaskFailed, TaskFinished, TimerFired
-from coterie.orchestration.scheduler import (
-    AskReview,
-    CancelTasks,
-    Command,
-    Fail,
-    Finish,
-    RunTask,
-    SetTimer,
-    State,
-    advance,
-)
+from coterie.orchestration.scheduler import advance
+from coterie.orchestration.state import AskReview, CancelTasks, Command, Fail, Finish, RunTask, SetTimer, State
 
 
 class Bag(Message):
@@ -144,8 +135,8 @@ class Shuffled:
     outcome: Finish | Fail | None = None
 
     def play(self, message: Message) -> Finish | Fail | None:
-        self.state = State(self.flow, limit=self.limit)
-        self._tell(RunStarted(**self._stamp(), flow=self.flow.name, message=message))
+        self.state = State(self.flow)
+        self._tell(RunStarted(**self._stamp(), flow=self.flow.name, message=message, limit=self.limit))
         for _ in range(5_000):
             if not self.open:
                 break
@@ -246,7 +237,7 @@ def test_the_same_events_give_the_same_commands(plan: Plan, chance: random.Rando
     flow = flow_of(plan)
     first = Shuffled(flow, chance, limit=2, answer=by_script)
     first.play(SOME)
-    state = State(flow, limit=2)
+    state = State(flow)
     assert [[said(command) for command in advance(state, happened)] for happened in first.told] == first.heard
 
 

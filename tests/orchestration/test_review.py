@@ -140,7 +140,7 @@ async def test_a_run_waits_and_goes_on_when_it_is_answered(log: Log) -> None:
         await run.answer("desk", Approve(by="ann"))
         assert await run.result() == Publish(text="news")
         assert run.pending == ()
-    kinds = [type(event) for event in log.read(run.id)]
+    kinds = [type(event) for event in run.facts()]
     assert kinds[1:4] == [ReviewRequested, ReviewAnswered, TaskFinished]
 
 
@@ -181,10 +181,10 @@ async def test_an_answer_of_the_wrong_type_changes_nothing(log: Log) -> None:
     async with Runtime(log=log) as runtime:
         run = await runtime.start(desk(), PROPOSAL)
         await run.wait_settled()
-        before = list(log.read(run.id))
+        before = list(run.facts())
         with pytest.raises(ReviewAnswerError, match="but takes Publish"):
             await run.answer("desk", Edit(message=PROPOSAL))
-        assert list(log.read(run.id)) == before
+        assert list(run.facts()) == before
         await run.answer("desk", Approve())
         await run.result()
 

@@ -20,17 +20,8 @@ from coterie.orchestration import (
     node,
 )
 from coterie.orchestration.events import RunStarted, TaskFailed, TaskFinished, TimerFired
-from coterie.orchestration.scheduler import (
-    AskReview,
-    CancelTasks,
-    Command,
-    Fail,
-    Finish,
-    RunTask,
-    SetTimer,
-    State,
-    advance,
-)
+from coterie.orchestration.scheduler import advance
+from coterie.orchestration.state import AskReview, CancelTasks, Command, Fail, Finish, RunTask, SetTimer, State
 
 
 class Text(Message):
@@ -49,7 +40,7 @@ class Play:
     """A run of `flow` whose nodes answer when the test says so."""
 
     def __init__(self, flow: Flow[Any, Any], limit: int | None = None) -> None:
-        self.state = State(flow, limit=limit)
+        self.state, self.limit = State(flow), limit
         self.seq = 0
         self.started: list[str] = []  # every task that was to run, in order
         self.given: dict[str, Any] = {}
@@ -61,7 +52,7 @@ class Play:
         self.failed: Fail | None = None
 
     def start(self, message: Message) -> list[Command]:
-        return self._advance(RunStarted(**self._stamp(), flow=self.state.flow.name, message=message))
+        return self._advance(RunStarted(**self._stamp(), flow=self.state.flow.name, message=message, limit=self.limit))
 
     def finish(self, task: str, output: Any) -> list[Command]:
         return self._advance(TaskFinished(**self._stamp(), task=task, node="", output=output))

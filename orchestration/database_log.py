@@ -1,0 +1,213 @@
+"""The durable log: facts of runs in SQLite or PostgreSQL, one task a transaction, one writer a run."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+from pydantic_core import from_json, to_json
+from sqlalchemy import Connection, select
+
+from ..agents.agent import Exchange
+from ..agents.errors import MessageError
+from ..agents.registry import Registry
+from ..agents.ticket import Post, post_to_this_loop
+from . import run_rows
+from .database import Database
+from .errors import KeyTaken, LogCorrupt, NoSuchRun, RunHeldElsewhere
+from .events import Event, RunStarted
+from .liveness import here
+from .log import Lease, Transaction, exchanges
+from .run_rows import RunRows
+from .schema import definitions, runs, workers
+from .writer import Call, Last, Reply, Together, Write, WriterThread
+
+T = TypeVar("T")
+
+
+class DatabaseLog:
+    """A log in a file (SQLite) or on a server (PostgreSQL).
+
+        async with Runtime(log="desk.db") as runtime: ...
+        async with Runtime(log="postgresql+psycopg://desk@localhost/desk") as runtime: ...
+
+    What has been committed survives the end of the process and of the machine. Several processes may work on one log;
+    each run has one of them as its only writer.
+
+    Args:
+        place: a file for SQLite, or a URL.
+    """
+
+    durable = True
+
+    def __init__(self, place: str | Path) -> None:
+        self.place = place
+        self.worker = uuid.uuid4().hex[:16]
+        self._rows = RunRows()
+        self._registries: dict[str, Registry] = {}  # of the runs that this process may write
+        self._thread: WriterThread | None = None
+        self._post: Post | None = None
+        self._checked = False
+
+    async def __aenter__(self) -> Self:
+        self._post = post_to_this_loop()
+        self._thread = WriterThread(lambda: Database(self.place), self._rows.committed, self._rows.rolled_back)
+        answer: _Answer[Database] = _Answer(self._post)
+        self._thread.start(answer.reply)
+        await answer.wait()
+        await self.call(self._enlist)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            thread.stop()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(thread.join)
+
+    async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
+        started = events[0]
+        assert isinstance(started, RunStarted)  # noqa: S101 - the protocol says so
+        self._registries[started.run] = registry
+        body = to_json(definition).decode()
+
+        def work(connection: Connection) -> None:
+            if started.key is not None and (known := run_rows.find(connection, started.flow, started.key)) is not None:
+                raise KeyTaken(started.flow, started.key, known)
+            self._rows.begin(connection, events, registry, self.worker, body)
+
+        await self._write(work)
+        return Lease(started.run, 1)
+
+    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+        registry = self._registries[lease.run]
+        await self._write(lambda connection: self._rows.append(connection, lease, events, registry))
+
+    async def transact(
+        self, lease: Lease, actions: Sequence[Transaction], follow: Callable[[], Sequence[Event]]
+    ) -> None:
+        registry = self._registries[lease.run]
+        answer: _Answer[None] = _Answer(self._opened()[1])
+        thread, post = self._opened()
+
+        def act(connection: Connection) -> None:
+            for action in actions:
+                action(connection)
+
+        def hand_in() -> None:  # on the event loop
+            last: Callable[[Connection], None] | None = None
+            try:
+                if events := follow():
+                    last = lambda connection: self._rows.append(connection, lease, events, registry)  # noqa: E731
+            finally:
+                thread.submit(Last(together, last))
+
+        together = Together(act, lambda: post(hand_in), answer.reply)
+        thread.submit(together)
+        with anyio.CancelScope(shield=True):  # half-way there is no turning back
+            await answer.wait()
+
+    async def claim(self, run: str, registry: Registry) -> Lease:
+        self._registries[run] = registry
+
+        def work(database: Database) -> Lease:
+            row = database.read(lambda connection: run_rows.run_row(connection, run))
+            if row is None:
+                raise NoSuchRun(run)
+            held = row.worker is not None and row.worker != self.worker
+            if held and database.liveness.alive(row.worker):
+                raise RunHeldElsewhere(run, database.read(lambda connection: run_rows.place_of(connection, row.worker)))
+            with database.write() as connection:
+                return self._rows.claim(connection, run, row.fence, self.worker)
+
+        return await self.call(work)
+
+    async def release(self, lease: Lease) -> None:
+        def work(database: Database) -> None:
+            with database.write() as connection:
+                run_rows.release(connection, lease)
+
+        await self.call(work)
+
+    async def read(self, run: str, registry: Registry) -> Sequence[Event]:
+        return await self.call(lambda database: database.read(lambda found: run_rows.read(found, run, registry)))
+
+    async def definition(self, digest: str) -> Mapping[str, Any]:
+        chosen = select(definitions.c.body).where(definitions.c.digest == digest)
+        body = await self.call(lambda database: database.read(lambda found: found.execute(chosen).scalar()))
+        if body is None:
+            raise LogCorrupt(f"definition {digest[:12]}", "it is missing")
+        found: Mapping[str, Any] = from_json(body)
+        return found
+
+    async def find(self, flow: str, key: str) -> str | None:
+        return await self.call(lambda database: database.read(lambda found: run_rows.find(found, flow, key)))
+
+    async def unfinished(self, flow: str) -> Sequence[str]:
+        chosen = select(runs.c.id).where(runs.c.flow == flow, runs.c.state == "running").order_by(runs.c.started)
+        return await self.call(lambda database: database.read(lambda found: list(found.execute(chosen).scalars())))
+
+    async def exchanges(self, thread: str, node: str, registry: Registry, but_run: str) -> Sequence[Exchange]:
+        chosen = select(runs.c.id).where(runs.c.thread == thread, runs.c.id != but_run).order_by(runs.c.started)
+
+        def work(connection: Connection) -> list[Exchange]:
+            found: list[Exchange] = []
+            for run in connection.execute(chosen).scalars().all():
+                try:
+                    found += exchanges(run_rows.read(connection, run, registry, node), node)
+                except MessageError:  # a node of the same name in a flow of other types
+                    continue
+            return found
+
+        return await self.call(lambda database: database.read(work))
+
+    async def call(self, work: Callable[[Database], T]) -> T:
+        """What `work` gives, done alone in the log's thread."""
+        thread, post = self._opened()
+        answer: _Answer[T] = _Answer(post)
+        thread.submit(Call(work, answer.reply))
+        return await answer.wait()
+
+    async def _write(self, work: Callable[[Connection], None]) -> None:
+        thread, post = self._opened()
+        answer: _Answer[None] = _Answer(post)
+        thread.submit(Write(work, answer.reply))
+        await answer.wait()
+
+    def _enlist(self, database: Database) -> None:
+        database.liveness.hold(self.worker)
+        with database.write() as connection:
+            connection.execute(workers.insert().values(id=self.worker, place=here()))
+
+    def _opened(self) -> tuple[WriterThread, Post]:
+        if self._thread is None or self._post is None:
+            raise RuntimeError("the log is not open; use `async with`")
+        return self._thread, self._post
+
+
+class _Answer(Reply[T]):
+    """A reply that is awaited on the event loop."""
+
+    def __init__(self, post: Post) -> None:
+        super().__init__(post, self._take)
+        self._came = anyio.Event()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def reply(self) -> Reply[T]:
+        return self
+
+    async def wait(self) -> T:
+        await self._came.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]  # without an error there is a result
+
+    def _take(self, result: T | None, error: BaseException | None) -> None:
+        self._result, self._error = result, error
+        self._came.set()

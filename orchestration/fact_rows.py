@@ -1,0 +1,132 @@
+"""Facts as rows and back: canonical JSON in which messages are named by digest, and the hash that chains them.
+
+This file knows nothing of databases. Nothing that a row says is imported or run: kinds come from a closed list, and
+messages from a closed registry.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from ..agents.messages import Message
+from .errors import LogCorrupt
+from .events import KINDS, NAMES, Event
+from .review import Edit
+
+MESSAGE = "$message"
+BEGINNING = "0" * 64  # the hash before the first fact of a run
+
+
+class FactRow(NamedTuple):
+    """A fact as it is stored."""
+
+    run: str
+    seq: int
+    kind: str
+    at: float  # seconds since the epoch, UTC
+    task: str | None
+    node: str | None
+    body: str  # the other fields, as JSON
+    hash: str  # sha256, in hex
+
+    def expected_hash(self, before: str) -> str:
+        """The hash that this row has if it is as it was written and `before` is the hash of the one before it."""
+        content = to_json([before, self.run, self.seq, self.kind, self.at, self.task, self.node, self.body])
+        return hashlib.sha256(content).hexdigest()
+
+
+def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRow:
+    """The row of `event`.
+
+    Args:
+        before: the hash of the fact before it.
+        refer: gives the digest under which a message is stored.
+    """
+    fields = event._asdict()
+    run, seq, at = fields.pop("run"), fields.pop("seq"), fields.pop("at")
+    task, node = fields.pop("task", None), fields.pop("node", None)
+    body = to_json({name: _plain(value, refer) for name, value in fields.items()}).decode()
+    row = FactRow(run, seq, NAMES[type(event)], at, task, node, body, "")
+    return row._replace(hash=row.expected_hash(before))
+
+
+def event_of(row: FactRow, resolve: Callable[[str], Message]) -> Event:
+    """The fact that `row_of` made a row of.
+
+    Args:
+        resolve: gives the message that is stored under a digest.
+
+    Raises:
+        LogCorrupt: the row is no fact.
+    """
+    try:
+        fields = _typed(from_json(row.body), resolve)
+        fields |= {"run": row.run, "seq": row.seq, "at": row.at}
+        fields |= {name: value for name, value in (("task", row.task), ("node", row.node)) if value is not None}
+        event: Event = _adapter(row.kind).validate_python(fields)
+    except (ValueError, TypeError, KeyError) as error:
+        told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise LogCorrupt(f"run {row.run!r}, fact {row.seq}", f"it is no {row.kind!r}: {told}") from error
+    return event
+
+
+def digests_in(body: str) -> set[str]:
+    """The digests of the messages that the fact with this body names."""
+    return set(_digests(from_json(body)))
+
+
+def check_chain(run: str, rows: Iterable[FactRow]) -> str:
+    """The hash of the last of `rows`, which are all facts of `run`, in order.
+
+    Raises:
+        LogCorrupt: naming the first row that is not as it was written.
+    """
+    before, seq = BEGINNING, 0
+    for row in rows:
+        seq += 1
+        if row.seq != seq:
+            raise LogCorrupt(f"run {run!r}, fact {seq}", f"it is missing; the next one is number {row.seq}")
+        if row.expected_hash(before) != row.hash:
+            raise LogCorrupt(f"run {run!r}, fact {seq}", "its content does not fit its hash and the one before it")
+        before = row.hash
+    return before
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Event]:
+    return TypeAdapter(KINDS[kind])
+
+
+def _plain(value: Any, refer: Callable[[Message], str]) -> Any:
+    if isinstance(value, Message):
+        return {MESSAGE: refer(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(one, refer) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(one, refer) for name, one in value.items()}
+    if isinstance(value, Edit):
+        return {"kind": value.kind, "by": value.by, "message": _plain(value.message, refer)}
+    return value
+
+
+def _typed(value: Any, resolve: Callable[[str], Message]) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {MESSAGE}:
+            return resolve(value[MESSAGE])
+        return {name: _typed(one, resolve) for name, one in value.items()}
+    return [_typed(one, resolve) for one in value] if isinstance(value, list) else value
+
+
+def _digests(value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        if value.keys() == {MESSAGE}:
+            yield value[MESSAGE]
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _digests(one)

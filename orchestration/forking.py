@@ -1,0 +1,168 @@
+"""A fork: the facts of a new run that takes over what another run did, up to one task, which it does anew.
+
+The new flow is told the outcomes of the old run, in their order, except that of the task and of what lay downstream of
+it, which does not exist before the task has answered. Calls no node and no database.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..agents.messages import Message
+from ..agents.type_forms import describe, is_instance
+from .errors import ResumeRefused, UndeliverableMessage
+from .events import (
+    EffectSettled,
+    EffectUnknown,
+    Event,
+    InputSwapped,
+    ReviewAnswered,
+    ReviewRequested,
+    RunStarted,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+)
+from .rebuild import inputs_of
+from .scheduler import advance
+from .state import AskEffect, AskReview, Command, Fail, Finish, GiveUp, RunTask, SetTimer, State, Task
+from .workflow import Flow
+
+
+@dataclass(slots=True)
+class Fork:
+    """A run that has not begun to work."""
+
+    state: State
+    facts: list[Event] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)  # what is left to do
+
+
+def forked(
+    flow: Flow[Any, Any],
+    facts: Sequence[Event],
+    run: str,
+    before: str,
+    message: Message | None,
+    definition: str,
+    releases: Mapping[str, str],
+) -> Fork:
+    """The fork of the run that `facts` tell of; the arguments are those of `Runtime.fork`.
+
+    Raises:
+        ResumeRefused: `before` is no task of the run, or is not reached in `flow` as it is now.
+        UndeliverableMessage: the node does not take `message`.
+    """
+    started = facts[0]
+    assert isinstance(started, RunStarted)  # noqa: S101 - every run begins with it
+    return _Forking(flow, facts, run, _task(facts, started.run, before), started).done(message, definition, releases)
+
+
+def _task(facts: Sequence[Event], run: str, before: str) -> str:
+    """The task that `before` names; of a node, its first."""
+    begun = [event for event in facts if isinstance(event, TaskStarted | ReviewRequested)]
+    for event in begun:
+        if before in (event.task, event.node):
+            return event.task
+    known = ", ".join(dict.fromkeys(event.task for event in begun))
+    raise ResumeRefused(run, [f"it has no task {before!r} to fork before; it has {known}"])
+
+
+class _Forking:
+    def __init__(
+        self, flow: Flow[Any, Any], facts: Sequence[Event], run: str, before: str, started: RunStarted
+    ) -> None:
+        self.old, self.run, self.before, self.started = facts, run, before, started
+        self.fork = Fork(State(flow))
+        self.inputs = {
+            event.task: event.inputs if isinstance(event, TaskStarted) else [event.message]
+            for event in facts
+            if isinstance(event, TaskStarted | ReviewRequested)
+        }
+        self.open: dict[str, Command] = {}  # what the new run would do, by task
+
+    def done(self, message: Message | None, definition: str, releases: Mapping[str, str]) -> Fork:
+        started = self.started._replace(
+            run=self.run,
+            key=None,
+            definition=definition,
+            releases={**self.started.releases, **releases},
+            forked_from=self.started.run,
+            forked_before=self.before,
+        )
+        self.tell(started)
+        for event in self.old:
+            self.copy(event)
+        task = self.fork.state.tasks.get(self.before)
+        if task is None:
+            raise ResumeRefused(self.started.run, [f"task {self.before!r} is not reached in the flow as it is now"])
+        if message is not None:
+            self.swap(task, message)
+        self.fork.commands = [*self.fork.commands, *self.open.values()]
+        return self.fork
+
+    def copy(self, event: Event) -> None:
+        """Take an outcome of the old run over, where the new one has the same task with the same input."""
+        match event:
+            case ReviewAnswered(task=name) | EffectSettled(task=name, happened=True):
+                task = self.same(name)
+                if task is not None:
+                    self.fork.facts.append(event._replace(run=self.run, seq=len(self.fork.facts) + 1, task=task.id))
+            case TaskFinished(task=name):
+                task = self.same(name)
+                if task is not None:
+                    self.tell(event._replace(task=task.id))
+            case TaskFailed(task=name, retry_in=None):
+                task = self.same(name)
+                if task is not None and task.flow.catches[task.node]:
+                    self.tell(event._replace(task=task.id, attempt=task.attempts))
+            case _:
+                pass
+
+    def same(self, name: str) -> Task | None:
+        """The open task that the old task `name` was, by its id or, where visits came in another order, its input."""
+        tasks, told = self.fork.state.tasks, self.inputs.get(name)
+        if name == self.before:
+            return None
+        alike = [tasks[name]] if name in tasks else []
+        alike += [task for task in tasks.values() if task.id.partition("#")[0] == name.partition("#")[0]]
+        return next((task for task in alike if task.id != self.before and inputs_of(task) == told), None)
+
+    def swap(self, task: Task, message: Message) -> None:
+        expected = task.flow.nodes[task.node].signature.consumes
+        if not is_instance(message, expected):
+            raise UndeliverableMessage(f"(before {task.id})", type(message).__name__, describe(expected))
+        self.tell(InputSwapped(self.run, 0, time.time(), task.id, task.node, message))
+
+    def tell(self, event: Any) -> None:
+        """Let the new run's scheduler know, and keep what follows as facts."""
+        self.keep(event._replace(run=self.run))
+        for name in (getattr(event, "task", None),):
+            self.open.pop(name or "", None)
+        for command in advance(self.fork.state, self.fork.facts[-1]):
+            self.follow(command)
+
+    def follow(self, command: Command) -> None:
+        facts = self.fork.facts
+        stamp = (self.run, len(facts) + 1, facts[-1].at)
+        match command:
+            case RunTask(task=task, attempt=attempt):
+                facts.append(TaskStarted(*stamp, task.id, task.node, attempt, inputs_of(task), task.given))
+                self.open[task.id] = command
+            case AskReview(task=task):
+                facts.append(ReviewRequested(*stamp, task.id, task.node, task.message))
+                self.open[task.id] = command
+            case AskEffect(task=task):
+                facts.append(EffectUnknown(*stamp, task.id, task.node, f"{self.run}/{task.id}"))
+            case SetTimer() | GiveUp():
+                self.fork.commands.append(command)
+            case Finish() | Fail():
+                raise ResumeRefused(
+                    self.started.run, [f"task {self.before!r} lies downstream of nothing that is left to do"]
+                )
+            case _:
+                pass
+
+    def keep(self, event: Any) -> None:
+        self.fork.facts.append(event._replace(seq=len(self.fork.facts) + 1))

@@ -1,0 +1,1 @@
+"""How the tables of a durable log came to be, one step after the other."""

@@ -1,0 +1,273 @@
+"""The rows of a run: how its facts and messages are written, checked and read. Each function works in a transaction.
+
+What is done at every step of every run (`RunRows.append`) uses the compiled statements of statements.py; everything
+else goes through SQLAlchemy. This file knows nothing of threads.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from ..agents.messages import Message
+from ..agents.registry import Registry, StoredMessage
+from .errors import LogCorrupt, LogError, NoSuchRun, StaleLease
+from .events import (
+    NAMES,
+    EffectSettled,
+    EffectUnknown,
+    Event,
+    ReviewAnswered,
+    ReviewRequested,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TaskRetried,
+)
+from .fact_rows import BEGINNING, FactRow, check_chain, digests_in, event_of, row_of
+from .log import Lease
+from .schema import facts, messages, runs, workers
+from .statements import cursor_of, statements
+
+ENCODED = 4096  # messages whose rows are remembered, so that one that goes to many nodes is encoded once
+STATES: Mapping[type[Any], str] = {
+    RunFinished: "finished",
+    RunFailed: "failed",
+    RunCancelled: "cancelled",
+    RunStarted: "running",
+    TaskRetried: "running",
+}
+ASKED: Mapping[type[Any], int] = {ReviewRequested: 1, EffectUnknown: 1, ReviewAnswered: -1, EffectSettled: -1}
+
+
+@dataclass(slots=True)
+class Head:
+    """Where the rows of a run end."""
+
+    seq: int
+    hash: str
+    known: set[str] = field(default_factory=set)  # digests of messages that its facts name
+
+
+class RunRows:
+    """Writes rows. Remembers the ends of the runs that this process writes, as of the last commit."""
+
+    def __init__(self) -> None:
+        self._heads: dict[str, Head] = {}
+        self._changed: dict[str, Head] = {}  # in the transaction that is open
+        self._encoded: OrderedDict[int, tuple[Message, StoredMessage]] = OrderedDict()
+
+    def committed(self) -> None:
+        """The transaction is on the disk."""
+        for run, head in self._changed.items():
+            if head.seq < 0:
+                self._heads.pop(run, None)
+            else:
+                self._heads[run] = head
+        self._changed.clear()
+
+    def rolled_back(self) -> None:
+        """Nothing of the transaction was kept."""
+        self._changed.clear()
+
+    def begin(
+        self, connection: Connection, events: Sequence[Event], registry: Registry, worker: str, definition: str
+    ) -> None:
+        """A new run, with its first facts."""
+        started = events[0]
+        assert isinstance(started, RunStarted)  # noqa: S101 - every run begins with it
+        sql = statements(connection.dialect)
+        cursor = cursor_of(connection)
+        sql.new_definition.execute(cursor, digest=started.definition, body=definition)
+        sql.new_run.execute(
+            cursor,
+            id=started.run,
+            flow=started.flow,
+            thread=started.thread,
+            key=started.key,
+            state="running",
+            asked=0,
+            started=started.at,
+            updated=started.at,
+            definition=started.definition,
+            forked_from=started.forked_from,
+            head=0,
+            hash=BEGINNING,
+            fence=1,
+            worker=worker,
+        )
+        self._changed[started.run] = Head(0, BEGINNING)
+        self.append(connection, Lease(started.run, 1), events, registry)
+
+    def append(self, connection: Connection, lease: Lease, events: Sequence[Event], registry: Registry) -> None:
+        """More facts of a run.
+
+        Raises:
+            StaleLease: another process has taken the run over.
+            LogError: what came before these facts was not kept.
+        """
+        head = self._changed.get(lease.run) or self._heads.get(lease.run)
+        if head is None or events[0].seq != head.seq + 1:
+            raise LogError(
+                f"run {lease.run!r}: its facts from number {events[0].seq} on cannot be kept, because those before were not"
+            )
+        stored: dict[str, StoredMessage] = {}
+
+        def refer(message: Message) -> str:
+            row = self._encode(message, registry)
+            stored[row.digest] = row
+            return row.digest
+
+        rows, before = [], head.hash
+        for event in events:
+            row = row_of(event, before, refer)
+            rows.append(row)
+            before = row.hash
+        state, asked = _state(events)
+        sql = statements(connection.dialect)
+        cursor = cursor_of(connection)
+        ended = state not in (None, "running")
+        sql.new_head.execute(
+            cursor,
+            new_head=rows[-1].seq,
+            new_hash=before,
+            now=events[-1].at,
+            new_state=state,
+            more=asked,
+            ends=ended,
+            run=lease.run,
+            held=lease.fence,
+            old_head=head.seq,
+        )
+        if cursor.rowcount != 1:
+            raise StaleLease(lease.run)
+        if new := [row for digest, row in stored.items() if digest not in head.known]:
+            sql.new_messages.execute_many(cursor, [{"digest": row.digest, **row._asdict()} for row in new])
+        sql.new_facts.execute_many(cursor, [row._asdict() for row in rows])
+        self._changed[lease.run] = Head(-1 if ended else rows[-1].seq, before, head.known | stored.keys())
+
+    def claim(self, connection: Connection, run: str, fence: int, worker: str) -> Lease:
+        """The run is `worker`'s from now on, unless somebody was quicker."""
+        mine = update(runs).where(runs.c.id == run, runs.c.fence == fence).values(fence=fence + 1, worker=worker)
+        if connection.execute(mine).rowcount != 1:
+            raise StaleLease(run)
+        row = run_row(connection, run)
+        assert row is not None  # noqa: S101 - it has just been written
+        self._heads[run] = Head(row.head, row.hash)
+        return Lease(run, fence + 1)
+
+    def _encode(self, message: Message, registry: Registry) -> StoredMessage:
+        known = self._encoded.get(id(message))
+        if known is not None and known[0] is message:
+            return known[1]
+        row = registry.encode(message)
+        self._encoded[id(message)] = message, row  # keeping the message keeps its id from being given to another
+        if len(self._encoded) > ENCODED:
+            self._encoded.popitem(last=False)
+        return row
+
+
+def read(connection: Connection, run: str, registry: Registry, node: str | None = None) -> list[Event]:
+    """The facts of `run`, in order; with `node`, only those of that node.
+
+    Raises:
+        NoSuchRun: there is none.
+        LogCorrupt: a row is not as it was written.
+        MessageError: a message does not fit the types of `registry`.
+    """
+    rows = checked_rows(connection, run)
+    wanted = [row for row in rows if node is None or row.node == node]
+    digests = {digest for row in wanted for digest in digests_in(row.body)}
+    stored = messages_of(connection, digests)
+    decoded: dict[str, Message] = {}
+
+    def resolve(digest: str) -> Message:
+        if digest not in decoded:
+            if digest not in stored:
+                raise LogCorrupt(f"message {digest[:12]}", f"run {run!r} names it, but it is missing")
+            decoded[digest] = registry.decode(stored[digest])
+        return decoded[digest]
+
+    return [event_of(row, resolve) for row in wanted]
+
+
+def checked_rows(connection: Connection, run: str) -> list[FactRow]:
+    """The rows of `run`, which are as they were written.
+
+    Raises:
+        NoSuchRun: there is none.
+        LogCorrupt: naming the first row that is not.
+    """
+    row = run_row(connection, run)
+    if row is None:
+        raise NoSuchRun(run)
+    found = rows_of(connection, run)
+    last = check_chain(run, found)
+    if len(found) != row.head or last != row.hash:
+        raise LogCorrupt(f"run {run!r}", f"its head is fact {row.head}, but its facts end with number {len(found)}")
+    check_against_facts(row, found)
+    return found
+
+
+def check_against_facts(row: Row[Any], found: Sequence[FactRow]) -> None:
+    """The columns of a run say what its facts say."""
+    states = [STATES[kind] for one in found for kind in STATES if NAMES[kind] == one.kind]
+    if not states or row.state != states[-1]:
+        raise LogCorrupt(f"run {row.id!r}", f"it is said to be {row.state}, which its facts do not say")
+
+
+def rows_of(connection: Connection, run: str) -> list[FactRow]:
+    """The rows of `run` as they are, in order."""
+    chosen = select(facts).where(facts.c.run == run).order_by(facts.c.seq)
+    return [FactRow(*row) for row in connection.execute(chosen)]
+
+
+def messages_of(connection: Connection, digests: set[str]) -> dict[str, StoredMessage]:
+    """Stored messages by digest.
+
+    Raises:
+        LogCorrupt: one is not what its digest says.
+    """
+    found: dict[str, StoredMessage] = {}
+    wanted = sorted(digests)
+    for begin in range(0, len(wanted), 500):
+        chosen = select(messages).where(messages.c.digest.in_(wanted[begin : begin + 500]))
+        for digest, *columns in connection.execute(chosen):
+            found[digest] = StoredMessage(*columns)
+            if found[digest].digest != digest:
+                raise LogCorrupt(f"message {digest[:12]}", "its content does not fit its digest")
+    return found
+
+
+def find(connection: Connection, flow: str, key: str) -> str | None:
+    """The run of `flow` with this idempotency key."""
+    chosen = select(runs.c.id).where(runs.c.flow == flow, runs.c.key == key)
+    found: str | None = connection.execute(chosen).scalar()
+    return found
+
+
+def run_row(connection: Connection, run: str) -> Row[Any] | None:
+    return connection.execute(select(runs).where(runs.c.id == run)).one_or_none()
+
+
+def place_of(connection: Connection, worker: str) -> str:
+    """Where a worker is, for people."""
+    found: str | None = connection.execute(select(workers.c.place).where(workers.c.id == worker)).scalar()
+    return found or f"worker {worker}"
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """The run belongs to nobody, unless somebody has taken it over already."""
+    connection.execute(update(runs).where(runs.c.id == lease.run, runs.c.fence == lease.fence).values(worker=None))
+
+
+def _state(events: Sequence[Event]) -> tuple[str | None, int]:
+    """The state that the last of `events` which says one leads to, and how many questions they add."""
+    state, asked = None, 0
+    for event in events:
+        state = STATES.get(type(event), state)
+        asked += ASKED.get(type(event), 0)
+    return state, asked
