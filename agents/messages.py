@@ -86,7 +86,10 @@ class Message(BaseModel):
     @property
     def origin(self) -> Origin | None:
         """Which weights made this message; None where a person or plain code did."""
-        origin: Origin | None = getattr(self, "_origin", None)
+        try:
+            origin: Origin = _ORIGIN.__get__(self)
+        except AttributeError:
+            return None
         return origin
 
     def made_by(self, origin: Origin) -> Self:
@@ -101,6 +104,9 @@ class Message(BaseModel):
     def __hash__(self) -> int:
         plain = (value for value in self.__dict__.values() if isinstance(value, str | int | float))
         return hash((type(self), *plain))  # equal messages may differ in the order of a dictionary, so it is left out
+
+
+_ORIGIN = Message.__dict__["_origin"]  # read like this, a slot that is empty costs no call of pydantic's `__getattr__`
 
 
 class Passage(Message):

@@ -5,7 +5,6 @@ Nothing outside the set can be decoded, and no name is ever resolved by import. 
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -20,24 +19,18 @@ Function = TypeVar("Function", bound=Upgrade)
 _UPGRADES: dict[type[Message], dict[int, tuple[int, Upgrade]]] = {}
 
 
-class _Columns(NamedTuple):
+class StoredMessage(NamedTuple):
+    """A message as a row: four columns that no type is needed to read."""
+
     kind: str  # schema name
     version: int
     body: str  # the fields, as JSON
     origin: str | None  # the `Origin`, as JSON, where a model made the message
 
-
-class StoredMessage(_Columns):
-    """A message as a row: four columns that no type is needed to read."""
-
-    @cached_property
     def digest(self) -> str:
         """Sha256, in hex, over all columns; each is preceded by its length, so that no two rows run together."""
-        hashed = hashlib.sha256()
-        for part in (self.kind, str(self.version), self.body, self.origin or ""):
-            content = part.encode()
-            hashed.update(b"%d:" % len(content) + content)
-        return hashed.hexdigest()
+        parts = (self.kind.encode(), b"%d" % self.version, self.body.encode(), (self.origin or "").encode())
+        return hashlib.sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts])).hexdigest()
 
 
 class Registry:

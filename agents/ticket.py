@@ -39,6 +39,15 @@ def post_to_this_loop() -> Post:
     return post
 
 
+def soon_on_this_loop() -> Callable[[Callable[[], object]], object]:
+    """Has a call made after what is ready on the event loop now; cheap, and only for the loop's own thread."""
+    loop: Any = current_token().native_token
+    soon: Callable[[Callable[[], object]], object] = (
+        loop.call_soon if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
+    )
+    return soon
+
+
 class Ticket(Generic[T]):
     """Made on the event loop and awaited there, once. `write`, `resolve` and `fail` may be called on any thread.
 

@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from .errors import LogUnavailable
 from .liveness import AdvisoryLiveness, FileLiveness, Liveness, WriteTurns
 from .schema import HEAD
+from .statements import Hot, statements
 
 T = TypeVar("T")
 
@@ -57,6 +58,8 @@ class Database:
                 if self.is_sqlite
                 else AdvisoryLiveness(self.engine)
             )
+            self._statements = statements(self.engine.dialect)
+            self._patience = BUSY  # of the connection, in milliseconds
             with self._turn():
                 self._connection = self.engine.connect()
             self._upgrade()
@@ -80,6 +83,41 @@ class Database:
             except DBAPIError as error:
                 self._discard()  # after a failed write nothing that the connection remembers can be trusted
                 raise error
+
+    @contextmanager
+    def write_hot(self, wait: bool = True) -> Iterator[Hot]:
+        """The same for compiled statements, without what SQLAlchemy does around a transaction.
+
+        Raises:
+            BlockingIOError: another process is writing, and `wait` is false.
+            LogUnavailable: the database did not take it.
+        """
+        with refused(self.url), self._turn(wait):
+            raw = self._opened().connection.driver_connection
+            assert raw is not None  # noqa: S101 - the connection is open
+            cursor = raw.cursor()
+            if self.is_sqlite:
+                self._begin_hot(cursor, wait)
+            try:
+                yield Hot(cursor, self._statements)
+                raw.commit()
+            except LogUnavailable:
+                raise
+            except Exception as error:
+                self._discard()
+                raise error
+
+    def _begin_hot(self, cursor: Any, wait: bool) -> None:
+        patience = BUSY if wait else 0
+        if patience != self._patience:
+            cursor.execute(f"PRAGMA busy_timeout={patience}")
+            self._patience = patience
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not wait and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise BlockingIOError("somebody else is writing") from error
+            raise
 
     def read(self, function: Callable[[Connection], T]) -> T:
         """What `function` reads, in one transaction.
@@ -129,8 +167,8 @@ class Database:
         if self._turns is not None:
             self._turns.close()
 
-    def _turn(self) -> Any:
-        return nullcontext() if self._turns is None else self._turns.turn()
+    def _turn(self, wait: bool = True) -> Any:
+        return nullcontext() if self._turns is None else self._turns.turn(wait)
 
     def _opened(self) -> Connection:
         if self._connection.closed or self._connection.invalidated:
@@ -139,6 +177,7 @@ class Database:
         return self._connection
 
     def _discard(self) -> None:
+        self._patience = BUSY
         self._connection.invalidate()
         self._connection.close()
 
@@ -194,13 +233,21 @@ def refused(url: URL) -> Iterator[None]:
     """Turns what a database or its file raises into `LogUnavailable`."""
     try:
         yield
-    except LogUnavailable:
+    except (LogUnavailable, BlockingIOError):
         raise
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (SQLAlchemyError, OSError, *_driver_errors(url)) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         if isinstance(error, NoSuchModuleError):
             cause = ModuleNotFoundError(f"{error}; install coterie[postgresql]")
         raise LogUnavailable(f"the log {url.render_as_string()} cannot be used: {_told(cause)}") from error
+
+
+def _driver_errors(url: URL) -> tuple[type[Exception], ...]:
+    dialect = url.get_dialect()
+    try:
+        return (dialect.import_dbapi().Error,)
+    except ImportError:  # the driver is not installed, which whoever connects is told
+        return ()
 
 
 def _told(cause: BaseException) -> str:
@@ -225,7 +272,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get(READ)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    raw: Any = connection.connection.driver_connection
+    raw.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _revision(connection: Connection) -> str | None:

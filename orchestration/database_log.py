@@ -13,15 +13,16 @@ from sqlalchemy import Connection, select
 from ..agents.agent import Exchange
 from ..agents.errors import MessageError
 from ..agents.registry import Registry
-from ..agents.ticket import Post, post_to_this_loop
+from ..agents.ticket import Post, post_to_this_loop, soon_on_this_loop
 from . import run_rows
 from .database import Database
-from .errors import KeyTaken, LogCorrupt, NoSuchRun, RunHeldElsewhere
+from .errors import LogCorrupt, NoSuchRun, RunHeldElsewhere
 from .events import Event, RunStarted
 from .liveness import here
 from .log import Lease, Transaction, exchanges
 from .run_rows import RunRows
 from .schema import definitions, runs, workers
+from .statements import Hot
 from .writer import Call, Last, Reply, Together, Write, WriterThread
 
 T = TypeVar("T")
@@ -53,7 +54,9 @@ class DatabaseLog:
 
     async def __aenter__(self) -> Self:
         self._post = post_to_this_loop()
-        self._thread = WriterThread(lambda: Database(self.place), self._rows.committed, self._rows.rolled_back)
+        self._thread = WriterThread(
+            lambda: Database(self.place), soon_on_this_loop(), self._rows.committed, self._rows.rolled_back
+        )
         answer: _Answer[Database] = _Answer(self._post)
         self._thread.start(answer.reply)
         await answer.wait()
@@ -75,17 +78,12 @@ class DatabaseLog:
         self._registries[started.run] = registry
         body = to_json(definition).decode()
 
-        def work(connection: Connection) -> None:
-            if started.key is not None and (known := run_rows.find(connection, started.flow, started.key)) is not None:
-                raise KeyTaken(started.flow, started.key, known)
-            self._rows.begin(connection, events, registry, self.worker, body)
-
-        await self._write(work)
+        await self._write(lambda hot: self._rows.begin(hot, events, registry, self.worker, body))
         return Lease(started.run, 1)
 
     async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
         registry = self._registries[lease.run]
-        await self._write(lambda connection: self._rows.append(connection, lease, events, registry))
+        await self._write(lambda hot: self._rows.append(hot, lease, events, registry))
 
     async def transact(
         self, lease: Lease, actions: Sequence[Transaction], follow: Callable[[], Sequence[Event]]
@@ -99,10 +97,10 @@ class DatabaseLog:
                 action(connection)
 
         def hand_in() -> None:  # on the event loop
-            last: Callable[[Connection], None] | None = None
+            last: Callable[[Hot], None] | None = None
             try:
                 if events := follow():
-                    last = lambda connection: self._rows.append(connection, lease, events, registry)  # noqa: E731
+                    last = lambda hot: self._rows.append(hot, lease, events, registry)  # noqa: E731
             finally:
                 thread.submit(Last(together, last))
 
@@ -172,7 +170,7 @@ class DatabaseLog:
         thread.submit(Call(work, answer.reply))
         return await answer.wait()
 
-    async def _write(self, work: Callable[[Connection], None]) -> None:
+    async def _write(self, work: Callable[[Hot], None]) -> None:
         thread, post = self._opened()
         answer: _Answer[None] = _Answer(post)
         thread.submit(Write(work, answer.reply))

@@ -35,8 +35,7 @@ class FactRow(NamedTuple):
 
     def expected_hash(self, before: str) -> str:
         """The hash that this row has if it is as it was written and `before` is the hash of the one before it."""
-        content = to_json([before, self.run, self.seq, self.kind, self.at, self.task, self.node, self.body])
-        return hashlib.sha256(content).hexdigest()
+        return hashlib.sha256(to_json((before, *self[:-1]))).hexdigest()
 
 
 def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRow:
@@ -46,12 +45,11 @@ def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRo
         before: the hash of the fact before it.
         refer: gives the digest under which a message is stored.
     """
-    fields = event._asdict()
-    run, seq, at = fields.pop("run"), fields.pop("seq"), fields.pop("at")
-    task, node = fields.pop("task", None), fields.pop("node", None)
-    body = to_json({name: _plain(value, refer) for name, value in fields.items()}).decode()
-    row = FactRow(run, seq, NAMES[type(event)], at, task, node, body, "")
-    return row._replace(hash=row.expected_hash(before))
+    kind = type(event)
+    task, node = getattr(event, "task", None), getattr(event, "node", None)
+    body = to_json({name: _plain(getattr(event, name), refer) for name in _names_in_body(kind)}).decode()
+    row = FactRow(event.run, event.seq, NAMES[kind], event.at, task, node, body, "")
+    return FactRow(*row[:-1], row.expected_hash(before))
 
 
 def event_of(row: FactRow, resolve: Callable[[str], Message]) -> Event:
@@ -85,15 +83,19 @@ def check_chain(run: str, rows: Iterable[FactRow]) -> str:
     Raises:
         LogCorrupt: naming the first row that is not as it was written.
     """
-    before, seq = BEGINNING, 0
-    for row in rows:
-        seq += 1
+    before = BEGINNING
+    for seq, row in enumerate(rows, start=1):
         if row.seq != seq:
             raise LogCorrupt(f"run {run!r}, fact {seq}", f"it is missing; the next one is number {row.seq}")
         if row.expected_hash(before) != row.hash:
             raise LogCorrupt(f"run {run!r}, fact {seq}", "its content does not fit its hash and the one before it")
         before = row.hash
     return before
+
+
+@cache
+def _names_in_body(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(name for name in kind._fields if name not in FactRow._fields)
 
 
 @cache

@@ -101,13 +101,23 @@ class WriteTurns:
         self._fallback = FileLock(path, is_singleton=False, thread_local=False, mode=0o600)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """The only writer, until the block ends."""
+    def turn(self, wait: bool = True) -> Iterator[None]:
+        """The only writer, until the block ends.
+
+        Raises:
+            BlockingIOError: another process has the turn, and `wait` is false.
+        """
         if fcntl is None:
-            with self._fallback:
+            try:
+                self._fallback.acquire(blocking=wait)
+            except Timeout as error:
+                raise BlockingIOError(str(error)) from error
+            try:
                 yield
+            finally:
+                self._fallback.release()
             return
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        fcntl.flock(self._handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield
         finally:

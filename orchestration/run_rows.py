@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from ..agents.messages import Message
 from ..agents.registry import Registry, StoredMessage
-from .errors import LogCorrupt, LogError, NoSuchRun, StaleLease
+from .errors import KeyTaken, LogCorrupt, LogError, NoSuchRun, StaleLease
 from .events import (
     NAMES,
     EffectSettled,
@@ -30,9 +30,9 @@ from .events import (
 from .fact_rows import BEGINNING, FactRow, check_chain, digests_in, event_of, row_of
 from .log import Lease
 from .schema import facts, messages, runs, workers
-from .statements import cursor_of, statements
+from .statements import Hot
 
-ENCODED = 4096  # messages whose rows are remembered, so that one that goes to many nodes is encoded once
+ENCODED = 256  # messages whose rows are remembered, so that one that goes to many nodes is encoded once
 STATES: Mapping[type[Any], str] = {
     RunFinished: "finished",
     RunFailed: "failed",
@@ -50,6 +50,7 @@ class Head:
     seq: int
     hash: str
     known: set[str] = field(default_factory=set)  # digests of messages that its facts name
+    added: list[str] = field(default_factory=list)  # those of them that only the open transaction does
 
 
 class RunRows:
@@ -58,7 +59,7 @@ class RunRows:
     def __init__(self) -> None:
         self._heads: dict[str, Head] = {}
         self._changed: dict[str, Head] = {}  # in the transaction that is open
-        self._encoded: OrderedDict[int, tuple[Message, StoredMessage]] = OrderedDict()
+        self._encoded: OrderedDict[int, tuple[Message, str, StoredMessage]] = OrderedDict()
 
     def committed(self) -> None:
         """The transaction is on the disk."""
@@ -66,21 +67,31 @@ class RunRows:
             if head.seq < 0:
                 self._heads.pop(run, None)
             else:
+                head.added.clear()
                 self._heads[run] = head
         self._changed.clear()
 
     def rolled_back(self) -> None:
         """Nothing of the transaction was kept."""
+        for head in self._changed.values():
+            head.known.difference_update(head.added)
         self._changed.clear()
 
     def begin(
-        self, connection: Connection, events: Sequence[Event], registry: Registry, worker: str, definition: str
+        self, transaction: Hot, events: Sequence[Event], registry: Registry, worker: str, definition: str
     ) -> None:
-        """A new run, with its first facts."""
+        """A new run, with its first facts.
+
+        Raises:
+            KeyTaken: its flow has a run with its idempotency key.
+        """
         started = events[0]
         assert isinstance(started, RunStarted)  # noqa: S101 - every run begins with it
-        sql = statements(connection.dialect)
-        cursor = cursor_of(connection)
+        cursor, sql = transaction
+        if started.key is not None:
+            sql.find_key.execute(cursor, flow=started.flow, key=started.key)
+            if (known := cursor.fetchone()) is not None:
+                raise KeyTaken(started.flow, started.key, known[0])
         sql.new_definition.execute(cursor, digest=started.definition, body=definition)
         sql.new_run.execute(
             cursor,
@@ -100,9 +111,9 @@ class RunRows:
             worker=worker,
         )
         self._changed[started.run] = Head(0, BEGINNING)
-        self.append(connection, Lease(started.run, 1), events, registry)
+        self.append(transaction, Lease(started.run, 1), events, registry)
 
-    def append(self, connection: Connection, lease: Lease, events: Sequence[Event], registry: Registry) -> None:
+    def append(self, transaction: Hot, lease: Lease, events: Sequence[Event], registry: Registry) -> None:
         """More facts of a run.
 
         Raises:
@@ -112,14 +123,14 @@ class RunRows:
         head = self._changed.get(lease.run) or self._heads.get(lease.run)
         if head is None or events[0].seq != head.seq + 1:
             raise LogError(
-                f"run {lease.run!r}: its facts from number {events[0].seq} on cannot be kept, because those before were not"
+                f"run {lease.run!r}: facts from number {events[0].seq} on are not kept, because those before were not"
             )
         stored: dict[str, StoredMessage] = {}
 
         def refer(message: Message) -> str:
-            row = self._encode(message, registry)
-            stored[row.digest] = row
-            return row.digest
+            digest, row = self._encode(message, registry)
+            stored[digest] = row
+            return digest
 
         rows, before = [], head.hash
         for event in events:
@@ -127,8 +138,7 @@ class RunRows:
             rows.append(row)
             before = row.hash
         state, asked = _state(events)
-        sql = statements(connection.dialect)
-        cursor = cursor_of(connection)
+        cursor, sql = transaction
         ended = state not in (None, "running")
         sql.new_head.execute(
             cursor,
@@ -144,10 +154,12 @@ class RunRows:
         )
         if cursor.rowcount != 1:
             raise StaleLease(lease.run)
-        if new := [row for digest, row in stored.items() if digest not in head.known]:
-            sql.new_messages.execute_many(cursor, [{"digest": row.digest, **row._asdict()} for row in new])
+        if new := {digest: row for digest, row in stored.items() if digest not in head.known}:
+            rows_of_new = [{"digest": digest, **row._asdict()} for digest, row in new.items()]
+            sql.new_messages.execute_many(cursor, rows_of_new)
         sql.new_facts.execute_many(cursor, [row._asdict() for row in rows])
-        self._changed[lease.run] = Head(-1 if ended else rows[-1].seq, before, head.known | stored.keys())
+        head.known.update(new)
+        self._changed[lease.run] = Head(-1 if ended else rows[-1].seq, before, head.known, [*head.added, *new])
 
     def claim(self, connection: Connection, run: str, fence: int, worker: str) -> Lease:
         """The run is `worker`'s from now on, unless somebody was quicker."""
@@ -159,15 +171,16 @@ class RunRows:
         self._heads[run] = Head(row.head, row.hash)
         return Lease(run, fence + 1)
 
-    def _encode(self, message: Message, registry: Registry) -> StoredMessage:
+    def _encode(self, message: Message, registry: Registry) -> tuple[str, StoredMessage]:
         known = self._encoded.get(id(message))
         if known is not None and known[0] is message:
-            return known[1]
+            return known[1:]
         row = registry.encode(message)
-        self._encoded[id(message)] = message, row  # keeping the message keeps its id from being given to another
+        digest = row.digest()
+        self._encoded[id(message)] = message, digest, row  # keeping it keeps its id from being given to another
         if len(self._encoded) > ENCODED:
             self._encoded.popitem(last=False)
-        return row
+        return digest, row
 
 
 def read(connection: Connection, run: str, registry: Registry, node: str | None = None) -> list[Event]:
@@ -237,7 +250,7 @@ def messages_of(connection: Connection, digests: set[str]) -> dict[str, StoredMe
         chosen = select(messages).where(messages.c.digest.in_(wanted[begin : begin + 500]))
         for digest, *columns in connection.execute(chosen):
             found[digest] = StoredMessage(*columns)
-            if found[digest].digest != digest:
+            if found[digest].digest() != digest:
                 raise LogCorrupt(f"message {digest[:12]}", "its content does not fit its digest")
     return found
 

@@ -5,9 +5,9 @@ SQLAlchemy's own execution costs about as much as the disk does; these go to the
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, Dialect, String, bindparam, case, cast, func, null, update
+from sqlalchemy import Boolean, Connection, Dialect, String, bindparam, case, cast, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
@@ -38,6 +38,9 @@ class Statements:
     def __init__(self, dialect: Dialect) -> None:
         insert: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
         self.new_definition = Statement(insert(definitions).on_conflict_do_nothing(), dialect)
+        self.find_key = Statement(
+            select(runs.c.id).where(runs.c.flow == bindparam("flow"), runs.c.key == bindparam("key")), dialect
+        )
         self.new_run = Statement(insert(runs), dialect)
         self.new_messages = Statement(insert(messages).on_conflict_do_nothing(), dialect)
         self.new_facts = Statement(insert(facts), dialect)
@@ -67,6 +70,13 @@ def statements(dialect: Dialect) -> Statements:
     return Statements(dialect)
 
 
-def cursor_of(connection: Connection) -> Any:
-    """The driver's cursor, in the transaction that `connection` has open."""
-    return connection.connection.cursor()
+class Hot(NamedTuple):
+    """An open transaction, for the compiled statements."""
+
+    cursor: Any
+    sql: Statements
+
+
+def hot(connection: Connection) -> Hot:
+    """The transaction that `connection` has open."""
+    return Hot(connection.connection.cursor(), statements(connection.dialect))

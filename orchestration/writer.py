@@ -1,12 +1,17 @@
-"""The one thread that writes a log: everything that is waiting is committed together, and nothing waits on a timer.
+"""The one writer of a log: everything that is waiting is committed together, and nothing waits on a timer.
 
 While the disk is busy with one commit, the next ones queue up; the moment it is done, all of them become the next
 transaction. So one run alone pays one commit a step, and a hundred runs share them.
+
+Commits are made by a thread, except on a quick disk. There, what the tasks of one turn of the event loop have handed in
+is committed on the loop itself at the end of the turn: waking a thread and being woken by it would cost more than the
+disk does. It is the thread again as soon as the disk is slow, another process is writing, or the thread is at work.
 
 This file knows nothing of what is written, nor of event loops.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -16,28 +21,32 @@ from sqlalchemy import Connection
 from ..agents.ticket import Post
 from .database import Database
 from .errors import LogError, LogUnavailable
+from .statements import Hot, hot
 
 T = TypeVar("T")
+
+QUICK = 0.002  # seconds that a commit may keep the event loop, on average
+WEIGHT = 0.1  # of the latest commit in that average
 
 
 class Reply(Generic[T]):
     """An answer from the thread: `done` is called on the event loop, once, with a result or an error."""
 
     def __init__(self, post: Post, done: Callable[[T | None, BaseException | None], None]) -> None:
-        self._post = post
-        self._done = done
+        self.post = post
+        self.done = done
 
     def give(self, result: T) -> None:
-        self._post(self._done, result, None)
+        self.post(self.done, result, None)
 
     def fail(self, error: BaseException) -> None:
-        self._post(self._done, None, error)
+        self.post(self.done, None, error)
 
 
 class Write:
     """Something to be written with whatever else is waiting."""
 
-    def __init__(self, work: Callable[[Connection], None], reply: Reply[None]) -> None:
+    def __init__(self, work: Callable[[Hot], None], reply: Reply[None]) -> None:
         self.work = work  # raises LogError where it cannot be written; it must then have written nothing
         self.reply = reply
 
@@ -66,7 +75,7 @@ class Together:
 class Last:
     """Ends a `Together`: its write, or None."""
 
-    def __init__(self, together: Together, write: Callable[[Connection], None] | None) -> None:
+    def __init__(self, together: Together, write: Callable[[Hot], None] | None) -> None:
         self.together = together
         self.write = write
 
@@ -78,13 +87,19 @@ class WriterThread:
     """A daemon thread; `stop` lets it finish what is waiting.
 
     Args:
+        soon: has something called on the event loop, from the event loop.
         committed, rolled_back: called on the thread after each transaction, before anybody is told.
     """
 
     def __init__(
-        self, open_database: Callable[[], Database], committed: Callable[[], None], rolled_back: Callable[[], None]
+        self,
+        open_database: Callable[[], Database],
+        soon: Callable[[Callable[[], object]], object],
+        committed: Callable[[], None],
+        rolled_back: Callable[[], None],
     ) -> None:
         self._open = open_database
+        self._soon = soon
         self._committed = committed
         self._rolled_back = rolled_back
         self._jobs: deque[Job] = deque()
@@ -92,14 +107,53 @@ class WriterThread:
         self._stopped = False
         self._thread = threading.Thread(target=self._main, name="coterie-log", daemon=True)
         self._opened: Reply[Database] | None = None
+        self._database: Database | None = None
+        self._at_work = threading.Lock()  # held by whoever uses the database
+        self._scheduled = False  # whether a commit on the event loop is due
+        self._seconds = 0.0  # that a commit takes, on average
 
     def start(self, opened: Reply[Database]) -> None:
         self._opened = opened
         self._thread.start()
 
     def submit(self, job: Job) -> None:
+        """Have `job` done; called on the event loop."""
+        database = self._database
+        quick = database is not None and database.is_sqlite and self._seconds < QUICK
         with self._wake:
             self._jobs.append(job)
+            if not quick or not isinstance(job, Write):
+                self._wake.notify()
+                return
+        if not self._scheduled:
+            self._scheduled = True
+            self._soon(self._commit_here)
+
+    def _commit_here(self) -> None:
+        """Commit on the event loop what is waiting, if nobody has to be waited for."""
+        self._scheduled = False
+        if not self._at_work.acquire(blocking=False):
+            self._hand_over()
+            return
+        try:
+            with self._wake:
+                jobs = list(self._jobs)
+                if not all(isinstance(job, Write) for job in jobs):
+                    self._wake.notify()
+                    return
+                self._jobs.clear()
+            assert self._database is not None  # noqa: S101 - `submit` has looked
+            try:
+                self._commit(self._database, [job for job in jobs if isinstance(job, Write)], wait=False)
+            except BlockingIOError:
+                with self._wake:
+                    self._jobs.extendleft(reversed(jobs))
+                    self._wake.notify()
+        finally:
+            self._at_work.release()
+
+    def _hand_over(self) -> None:
+        with self._wake:
             self._wake.notify()
 
     def stop(self) -> None:
@@ -118,12 +172,21 @@ class WriterThread:
         except Exception as error:  # noqa: BLE001 - told to whoever opens the log
             self._opened.fail(error)
             return
+        self._database = database
         self._opened.give(database)
         try:
-            while jobs := self._take(wait=True):
-                self._round(database, jobs)
+            while self._wait():
+                with self._at_work:
+                    self._round(database, self._take(wait=False))
         finally:
             database.close()
+
+    def _wait(self) -> bool:
+        """Sleeps until there is something to do; False: there never will be."""
+        with self._wake:
+            while not self._jobs and not self._stopped:
+                self._wake.wait()
+            return bool(self._jobs)
 
     def _take(self, wait: bool) -> list[Job]:
         with self._wake:
@@ -154,23 +217,26 @@ class WriterThread:
         except Exception as error:  # noqa: BLE001 - told to whoever asked
             job.reply.fail(error)
 
-    def _commit(self, database: Database, writes: list[Write]) -> None:
+    def _commit(self, database: Database, writes: list[Write], wait: bool = True) -> None:
         if not writes:
             return
         written: list[Write] = []
+        began = time.monotonic()
         try:
-            with database.write() as connection:
+            with database.write_hot(wait) as transaction:
                 for job in writes:
-                    if _written(job, connection):
+                    if _written(job, transaction):
                         written.append(job)
+        except BlockingIOError:
+            raise
         except Exception as error:  # noqa: BLE001 - told to everybody whose write it held
             self._rolled_back()
             for job in writes:
                 job.reply.fail(error)
             return
+        self._seconds += WEIGHT * (time.monotonic() - began - self._seconds)
         self._committed()
-        for job in written:
-            job.reply.give(None)
+        _tell(written, here=not wait)
 
     def _commit_together(self, database: Database, together: Together, waiting: list[Job]) -> None:
         """One transaction for the actions, for the writes that come meanwhile, and for the last one."""
@@ -183,8 +249,8 @@ class WriterThread:
                 last = self._join(together, waiting, joined, later)
                 if last is None:
                     raise _GivenUp
-                written = [job for job in joined if _written(job, connection)]
-                last(connection)
+                written = [job for job in joined if _written(job, hot(connection))]
+                last(hot(connection))
         except Exception as error:  # noqa: BLE001 - told to whoever asked
             self._rolled_back()
             if isinstance(error, _GivenUp):
@@ -194,14 +260,13 @@ class WriterThread:
             self._commit(database, joined)  # what had only joined is written without it
         else:
             self._committed()
-            for job in written:
-                job.reply.give(None)
+            _tell(written, here=False)
             together.reply.give(None)
         self._round(database, later)
 
     def _join(
         self, together: Together, waiting: list[Job], joined: list[Write], later: list[Job]
-    ) -> Callable[[Connection], None] | None:
+    ) -> Callable[[Hot], None] | None:
         """The last write of `together`; writes before it join, all else waits."""
         while True:
             for position, job in enumerate(waiting):
@@ -221,9 +286,22 @@ class _GivenUp(Exception):
     """Unwinds a transaction that is not wanted any more; never leaves this file."""
 
 
-def _written(job: Write, connection: Connection) -> bool:
+def _tell(written: list[Write], here: bool) -> None:
+    """All that were written together are told together: waking the event loop costs as much as a statement."""
+
+    def tell() -> None:
+        for job in written:
+            job.reply.done(None, None)
+
+    if here:
+        tell()
+    elif written:
+        written[0].reply.post(tell)
+
+
+def _written(job: Write, transaction: Hot) -> bool:
     try:
-        job.work(connection)
+        job.work(transaction)
     except LogUnavailable:
         raise
     except LogError as error:  # this write alone is refused; it has written nothing

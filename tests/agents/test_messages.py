@@ -339,8 +339,8 @@ def test_a_digest_covers_every_column() -> None:
     """Rows that differ anywhere differ in their digest; what says the same has the same."""
     row = StoredMessage("Note", 1, "{}", None)
     others = [row._replace(kind="N"), row._replace(version=2), row._replace(body="{ }"), row._replace(origin="{}")]
-    assert len({one.digest for one in (row, *others)}) == 5
-    assert StoredMessage(*row).digest == row.digest
+    assert len({one.digest() for one in (row, *others)}) == 5
+    assert StoredMessage(*row).digest() == row.digest()
 
 
 @pytest.mark.parametrize("body", ["", "nothing", "[]", '{"text": 1}', '{"text": "a", "more": 1}'])
