@@ -187,7 +187,7 @@ class Database:
             return
         if found is not None and found > HEAD:
             raise LogUnavailable(
-                f"the log {self.url.render_as_string()} has the tables of version {found}, but this Coterie knows "
+                f"the log {shown(self.url)} has the tables of version {found}, but this Coterie knows "
                 f"those up to {HEAD}; use the Coterie that made it, or a newer one"
             )
         with self.write() as connection:
@@ -235,11 +235,18 @@ def refused(url: URL) -> Iterator[None]:
         yield
     except (LogUnavailable, BlockingIOError):
         raise
-    except (SQLAlchemyError, OSError, *_driver_errors(url)) as error:
+    except Exception as error:
+        if not isinstance(error, (SQLAlchemyError, OSError, *_driver_errors(url))):
+            raise
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         if isinstance(error, NoSuchModuleError):
             cause = ModuleNotFoundError(f"{error}; install coterie[postgresql]")
-        raise LogUnavailable(f"the log {url.render_as_string()} cannot be used: {_told(cause)}") from error
+        raise LogUnavailable(f"the log {shown(url)} cannot be used: {_told(cause)}") from error
+
+
+def shown(url: URL) -> str:
+    """Where a log is, for people; never its password."""
+    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
 def _driver_errors(url: URL) -> tuple[type[Exception], ...]:

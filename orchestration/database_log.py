@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -16,7 +17,7 @@ from ..agents.registry import Registry
 from ..agents.ticket import Post, post_to_this_loop, soon_on_this_loop
 from . import run_rows
 from .database import Database
-from .errors import LogCorrupt, NoSuchRun, RunHeldElsewhere
+from .errors import LogCorrupt, LogUnavailable, NoSuchRun, RunHeldElsewhere
 from .events import Event, RunStarted
 from .liveness import here
 from .log import Lease, Transaction, exchanges
@@ -53,6 +54,7 @@ class DatabaseLog:
         self._checked = False
 
     async def __aenter__(self) -> Self:
+        self.worker = uuid.uuid4().hex[:16]
         self._post = post_to_this_loop()
         self._thread = WriterThread(
             lambda: Database(self.place), soon_on_this_loop(), self._rows.committed, self._rows.rolled_back
@@ -67,9 +69,11 @@ class DatabaseLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._thread is not None:
-            thread, self._thread = self._thread, None
-            thread.stop()
             with anyio.CancelScope(shield=True):
+                with suppress(LogUnavailable):  # a row too many in a table that nobody counts
+                    await self.call(self._leave)
+                thread, self._thread = self._thread, None
+                thread.stop()
                 await anyio.to_thread.run_sync(thread.join)
 
     async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
@@ -180,6 +184,10 @@ class DatabaseLog:
         database.liveness.hold(self.worker)
         with database.write() as connection:
             connection.execute(workers.insert().values(id=self.worker, place=here()))
+
+    def _leave(self, database: Database) -> None:
+        with database.write() as connection:
+            connection.execute(workers.delete().where(workers.c.id == self.worker))
 
     def _opened(self) -> tuple[WriterThread, Post]:
         if self._thread is None or self._post is None:

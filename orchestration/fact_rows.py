@@ -45,7 +45,7 @@ def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRo
         before: the hash of the fact before it.
         refer: gives the digest under which a message is stored.
     """
-    kind = type(event)
+    kind: type[Any] = type(event)
     task, node = getattr(event, "task", None), getattr(event, "node", None)
     body = to_json({name: _plain(getattr(event, name), refer) for name in _names_in_body(kind)}).decode()
     row = FactRow(event.run, event.seq, NAMES[kind], event.at, task, node, body, "")
@@ -94,7 +94,7 @@ def check_chain(run: str, rows: Iterable[FactRow]) -> str:
 
 
 @cache
-def _names_in_body(kind: type[Event]) -> tuple[str, ...]:
+def _names_in_body(kind: type[Any]) -> tuple[str, ...]:
     return tuple(name for name in kind._fields if name not in FactRow._fields)
 
 

@@ -1,5 +1,6 @@
 """A person as a node: what an answer makes of a proposal, and runs that wait for one."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
@@ -24,6 +25,7 @@ from coterie.orchestration import (
     Workflow,
     node,
 )
+from coterie.orchestration.database_log import DatabaseLog
 from coterie.orchestration.events import ReviewAnswered, ReviewRequested, TaskFinished
 
 
@@ -124,9 +126,9 @@ def test_a_rejection_needs_a_reason() -> None:
 # Runs that wait.
 
 
-@pytest.fixture
-def log() -> Log:
-    return MemoryLog()
+@pytest.fixture(params=["memory", "sqlite"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Log:
+    return MemoryLog() if request.param == "memory" else DatabaseLog(tmp_path / "desk.db")
 
 
 @pytest.mark.anyio
