@@ -11,10 +11,10 @@ from typing import Any
 
 from ..agents.messages import Message
 from ..agents.type_forms import describe, is_instance
+from .consequences import consequence
 from .errors import ResumeRefused, UndeliverableMessage
 from .events import (
     EffectSettled,
-    EffectUnknown,
     Event,
     InputSwapped,
     ReviewAnswered,
@@ -24,9 +24,8 @@ from .events import (
     TaskFinished,
     TaskStarted,
 )
-from .rebuild import inputs_of
 from .scheduler import advance
-from .state import AskEffect, AskReview, Command, Fail, Finish, GiveUp, RunTask, SetTimer, State, Task
+from .state import AskEffect, AskReview, Command, Fail, Finish, RunTask, State, Task
 from .workflow import Flow
 
 
@@ -76,7 +75,7 @@ class _Forking:
         self.old, self.run, self.before, self.started = facts, run, before, started
         self.fork = Fork(State(flow))
         self.inputs = {
-            event.task: event.inputs if isinstance(event, TaskStarted) else [event.message]
+            event.task: list(event.inputs) if isinstance(event, TaskStarted) else [event.message]
             for event in facts
             if isinstance(event, TaskStarted | ReviewRequested)
         }
@@ -122,12 +121,15 @@ class _Forking:
 
     def same(self, name: str) -> Task | None:
         """The open task that the old task `name` was, by its id or, where visits came in another order, its input."""
-        tasks, told = self.fork.state.tasks, self.inputs.get(name)
+        tasks = self.fork.state.tasks
         if name == self.before:
             return None
         alike = [tasks[name]] if name in tasks else []
         alike += [task for task in tasks.values() if task.id.partition("#")[0] == name.partition("#")[0]]
-        return next((task for task in alike if task.id != self.before and inputs_of(task) == told), None)
+        return next((task for task in alike if task.id != self.before and self.told(task) == self.inputs[name]), None)
+
+    def told(self, task: Task) -> list[Any]:
+        return list(task.message) if isinstance(task.message, tuple) else [task.message]
 
     def swap(self, task: Task, message: Message) -> None:
         expected = task.flow.nodes[task.node].signature.consumes
@@ -138,31 +140,22 @@ class _Forking:
     def tell(self, event: Any) -> None:
         """Let the new run's scheduler know, and keep what follows as facts."""
         self.keep(event._replace(run=self.run))
-        for name in (getattr(event, "task", None),):
-            self.open.pop(name or "", None)
+        self.open.pop(getattr(event, "task", ""), None)
         for command in advance(self.fork.state, self.fork.facts[-1]):
             self.follow(command)
 
     def follow(self, command: Command) -> None:
         facts = self.fork.facts
-        stamp = (self.run, len(facts) + 1, facts[-1].at)
+        fact = consequence(command, self.run, len(facts) + 1, facts[-1].at)
         match command:
-            case RunTask(task=task, attempt=attempt):
-                facts.append(TaskStarted(*stamp, task.id, task.node, attempt, inputs_of(task), task.given))
-                self.open[task.id] = command
-            case AskReview(task=task):
-                facts.append(ReviewRequested(*stamp, task.id, task.node, task.message))
-                self.open[task.id] = command
-            case AskEffect(task=task):
-                facts.append(EffectUnknown(*stamp, task.id, task.node, f"{self.run}/{task.id}"))
-            case SetTimer() | GiveUp():
-                self.fork.commands.append(command)
             case Finish() | Fail():
-                raise ResumeRefused(
-                    self.started.run, [f"task {self.before!r} lies downstream of nothing that is left to do"]
-                )
+                raise ResumeRefused(self.started.run, [f"the run comes to its end without task {self.before!r}"])
+            case RunTask(task=task) | AskReview(task=task) | AskEffect(task=task):
+                self.open[task.id] = command
             case _:
-                pass
+                self.fork.commands.append(command)
+        if fact is not None:
+            facts.append(fact)
 
     def keep(self, event: Any) -> None:
         self.fork.facts.append(event._replace(seq=len(self.fork.facts) + 1))

@@ -20,6 +20,7 @@ from ..agents.errors import CoterieError, NotDurable
 from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
 from .attempt import Raised, attempt, may_retry
+from .consequences import consequence, effect_key
 from .errors import ReviewAnswerError, ReviewRejected, RunCancelled, RunError, RunFailed, TaskGivenUp
 from .events import (
     EffectIntended,
@@ -36,7 +37,6 @@ from .events import (
     TaskFailed,
     TaskFinished,
     TaskRetried,
-    TaskStarted,
     TimerFired,
     TokenDelta,
 )
@@ -48,7 +48,6 @@ from .events import (
 )
 from .log import Lease, Log, Transaction
 from .nodes import Policy
-from .rebuild import inputs_of
 from .review import Answer, Review
 from .scheduler import advance
 from .state import AskEffect, AskReview, CancelTasks, Command, Fail, Finish, GiveUp, RunTask, SetTimer, State, Task
@@ -360,10 +359,7 @@ class Run(Generic[Out]):
 
     async def _intend(self, task: Task, attempt: int) -> None:
         """Keep that an effect may happen from now on."""
-        await self._record(EffectIntended(*self._stamp(), task.id, task.node, attempt, self._key(task)))
-
-    def _key(self, task: Task) -> str:
-        return f"{self.id}/{task.id}"
+        await self._record(EffectIntended(*self._stamp(), task.id, task.node, attempt, effect_key(self.id, task)))
 
     def _context(self, task: Task, attempt: int) -> Context:
         return Context(
@@ -495,29 +491,18 @@ class Run(Generic[Out]):
         # Known before it is in the log, so that whoever reads a request there can answer it at once.
         self._reviews.update((command.task.id, command.task) for command in commands if isinstance(command, AskReview))
         self._unknown.update((command.task.id, command.task) for command in commands if isinstance(command, AskEffect))
-        facts = [*happened, *(fact for command in commands if (fact := self._fact(command)) is not None)]
+        facts = list(happened)
+        for command in commands:
+            fact = consequence(command, self.id, self._seq + 1, happened[-1].at)
+            if fact is not None:
+                facts.append(fact)
+                self._seq += 1
         self._facts += facts
         return commands, facts
 
     def _publish(self, facts: Sequence[Event]) -> None:
         self._published = max(self._published, facts[-1].seq)
         self._wake()
-
-    def _fact(self, command: Command) -> Event | None:
-        match command:
-            case RunTask(task=task, attempt=attempt):
-                return TaskStarted(*self._stamp(), task.id, task.node, attempt, inputs_of(task), task.given)
-            case AskReview(task=task):
-                return ReviewRequested(*self._stamp(), task.id, task.node, task.message)
-            case AskEffect(task=task):
-                return EffectUnknown(*self._stamp(), task.id, task.node, self._key(task))
-            case Finish(message=message):
-                return RunFinished(*self._stamp(), message=message)
-            case Fail(node=node, error=error):
-                name = type(error).__name__
-                return RunFailedFact(*self._stamp(), node=node, error=name, reason=str(error))
-            case _:
-                return None
 
     def _perform(self, commands: Sequence[Command]) -> None:
         if self._ended.is_set():  # while the facts were being committed
