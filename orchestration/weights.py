@@ -14,12 +14,14 @@ from .events import Event, TaskFinished
 
 async def serving_weights(facts: Sequence[Event]) -> dict[str, str]:
     """For each role that has answered in a run: the release that did, "" where it worked zero-shot."""
-    return await anyio.to_thread.run_sync(_serving, _latest(facts))
+    latest = _latest(facts)
+    return await anyio.to_thread.run_sync(_serving, latest) if latest else {}
 
 
 async def changed_weights(facts: Sequence[Event]) -> list[str]:
     """A sentence for each role that would now answer with other weights than it did in the run."""
-    return await anyio.to_thread.run_sync(_changed, _latest(facts))
+    latest = _latest(facts)
+    return await anyio.to_thread.run_sync(_changed, latest) if latest else []
 
 
 def _serving(latest: dict[str, str]) -> dict[str, str]:
