@@ -3,6 +3,8 @@
     python examples/finance_desk.py
     python examples/finance_desk.py --ask "How many passengers were carried?" --company "Norrfell Ferries"
     python examples/finance_desk.py --questions questions.jsonl --reports reports/ --auto --out notes.jsonl
+    python examples/finance_desk.py --questions questions.jsonl --log desk.db             # and, if it was interrupted:
+    python examples/finance_desk.py --questions questions.jsonl --log desk.db --resume
 
 The graph is in finance_flow.py, what it reads besides reports in finance_sources.py. Exit codes: 0 every question has a
 note or waits for a person, 1 something failed, 3 lines of the input were bad (the rest was answered), 130 interrupted.
@@ -10,6 +12,7 @@ note or waits for a person, 1 something failed, 3 lines of the input were bad (t
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -31,8 +34,8 @@ from coterie.cli.exits import Exit, leave
 from coterie.cli.live import LiveRuns
 from coterie.cli.reviewing import ask_person
 from coterie.cli.text import safe
-from coterie.orchestration import Run, RunError, Runtime
-from coterie.orchestration.events import TaskFinished
+from coterie.orchestration import Flow, Log, Run, RunError, Runtime
+from coterie.orchestration.events import RunResumed, TaskFinished
 
 SHIPPED = Path(__file__).parent / "data" / "finance"
 DEMO = ("q01", "q13", "q20", "q35")  # one for each company, picked because their notes are published
@@ -54,7 +57,10 @@ class Session:
     out: TextIO | None
     console: Console
     seed: int
+    log: Path | None = None  # where facts are kept; None: in memory
+    resume: bool = False  # whether questions that the log has are gone on with
     statuses: list[str] = field(default_factory=list)
+    taken_up: Counter[str] = field(default_factory=Counter)  # what the log had already
     document_of: Callable[[str], str] = str  # passage id -> id of the report it was cut from; known once indexed
 
     async def answer_all(self) -> None:
@@ -62,7 +68,11 @@ class Session:
         flow = desk(self.reports, self.news, self.prices)
         search: Retriever[Any, Any] = flow.nodes["search"]  # type: ignore[assignment]
         limiter = anyio.CapacityLimiter(AT_ONCE)
-        async with Runtime(seed=self.seed) as runtime, LiveRuns(self.console, total=len(self.questions)) as view:
+        async with (
+            Runtime(seed=self.seed, log=self.log) as runtime,
+            LiveRuns(self.console, total=len(self.questions)) as view,
+        ):
+            await self.look_into(runtime.log, flow)
             view.say("loading the encoder")
             index = await search.index(
                 runtime, lambda done, total: view.say(f"embedding reports: {done:,} of {total:,}")
@@ -73,13 +83,35 @@ class Session:
 
             async def answer_one(number: str, question: Question) -> None:
                 async with limiter:
-                    run = await runtime.start(flow, question)
+                    run = await runtime.start(flow, question, key=self.key(number, question))
+                    self.count(run)
                     view.watch(run, number)
                     await self.see_through(number, question, run, view)
 
             async with anyio.create_task_group() as group:
                 for number, question in self.questions:
                     group.start_soon(answer_one, number, question)
+
+    def key(self, number: str, question: Question) -> str | None:
+        """The question's idempotency key: the same question in the same log is the same run."""
+        return None if self.log is None else f"{number} {question.company}: {question.text} ({self.seed})"
+
+    async def look_into(self, log: Log, flow: Flow[Question, Publish]) -> None:
+        """Refuse to ask again what the log has, unless it is to be gone on with."""
+        keys = [key for number, question in self.questions if (key := self.key(number, question)) is not None]
+        known = [key for key in keys if await log.find(flow.name, key) is not None]
+        if known and not self.resume:
+            raise CorpusError(
+                f"{str(self.log)!r} has {len(known)} of these {len(self.questions)} questions already; "
+                f"go on with them by --resume, or give another --log"
+            )
+
+    def count(self, run: Run[Publish]) -> None:
+        """What of `run` was done before this program began."""
+        facts = run.facts()
+        if run.ended or any(isinstance(fact, RunResumed) for fact in facts):
+            self.taken_up["ended" if run.ended else "going on"] += 1
+            self.taken_up["tasks"] += sum(isinstance(fact, TaskFinished) for fact in facts)
 
     async def see_through(self, number: str, question: Question, run: Run[Publish], view: LiveRuns) -> None:
         """One run to its end, or to the point where only a person could go on and none is asked."""
@@ -119,6 +151,11 @@ class Session:
 
     def finish(self) -> int:
         """Say how it went; the exit code."""
+        if self.taken_up:
+            self.console.print(
+                f"resumed: {self.taken_up['ended']} questions were done and {self.taken_up['going on']} went on where "
+                f"they were; no model was called for the {self.taken_up['tasks']} tasks that had finished"
+            )
         bad = [*self.bad_lines, *self.news.rows.bad_lines, *self.prices.rows.bad_lines]
         counts = {status: self.statuses.count(status) for status in ("published", "waiting", "failed")}
         self.console.print(
@@ -175,6 +212,8 @@ def run(
     auto: Annotated[bool, typer.Option("--auto", help="Never ask a person; leave reviews waiting.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same notes.")] = 0,
+    log: Annotated[Path | None, typer.Option(help="Keep every step in this file, so that nothing is lost.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the questions that the log has.")] = False,
 ) -> None:
     """Answer questions about companies from their reports, with the mood of the news and the outlook of the prices.
 
@@ -183,6 +222,8 @@ def run(
     """
     if ask is not None and questions is not None:
         raise typer.BadParameter("give --ask or --questions, not both")
+    if resume and log is None:
+        raise typer.BadParameter("--resume needs the --log to go on from")
     bad: list[BadLine] = []
     console = Console()
     try:
@@ -204,6 +245,8 @@ def run(
                 out=None if out is None else files.enter_context(out.open("w", encoding="utf-8")),
                 console=console,
                 seed=seed,
+                log=log,
+                resume=resume,
             )
             try:
                 anyio.run(session.answer_all)
