@@ -5,23 +5,33 @@ from ..agents.messages import Failure
 from .errors import (
     GatherIncomplete,
     JoinIncomplete,
+    KeyTaken,
+    LogCorrupt,
+    LogError,
+    LogUnavailable,
     LoopExhausted,
     NodeDefinitionError,
     NodeTimeout,
+    NoSuchRun,
     ResultError,
+    ResumeRefused,
     ReviewAnswerError,
     ReviewRejected,
     RunCancelled,
     RunError,
     RunFailed,
+    RunHeldElsewhere,
+    StaleLease,
+    TaskGivenUp,
     UndeliverableMessage,
     WorkflowError,
 )
 from .log import Log, MemoryLog
 from .nodes import Given, Node, Policy, node
+from .replay import Replayed, replay
 from .review import Approve, Edit, Reject, Review
 from .run import Run
-from .runtime import Runtime
+from .runtime import Resumed, Runtime
 from .workflow import Flow, Workflow
 
 __all__ = [
@@ -33,15 +43,23 @@ __all__ = [
     "GatherIncomplete",
     "Given",
     "JoinIncomplete",
+    "KeyTaken",
     "Log",
+    "LogCorrupt",
+    "LogError",
+    "LogUnavailable",
     "LoopExhausted",
     "MemoryLog",
+    "NoSuchRun",
     "Node",
     "NodeDefinitionError",
     "NodeTimeout",
     "Policy",
     "Reject",
+    "Replayed",
     "ResultError",
+    "ResumeRefused",
+    "Resumed",
     "Review",
     "ReviewAnswerError",
     "ReviewRejected",
@@ -49,9 +67,13 @@ __all__ = [
     "RunCancelled",
     "RunError",
     "RunFailed",
+    "RunHeldElsewhere",
     "Runtime",
+    "StaleLease",
+    "TaskGivenUp",
     "UndeliverableMessage",
     "Workflow",
     "WorkflowError",
     "node",
+    "replay",
 ]

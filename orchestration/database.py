@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from .errors import LogUnavailable
 from .liveness import AdvisoryLiveness, FileLiveness, Liveness, WriteTurns
-from .schema import HEAD
+from .schema import HEAD, REVISIONS
 from .statements import Hot, statements
 
 T = TypeVar("T")
@@ -185,10 +185,10 @@ class Database:
         found = self.read(_revision)
         if found == HEAD:
             return
-        if found is not None and found > HEAD:
+        if found is not None and found not in REVISIONS:
             raise LogUnavailable(
                 f"the log {shown(self.url)} has the tables of version {found}, but this Coterie knows "
-                f"those up to {HEAD}; use the Coterie that made it, or a newer one"
+                f"only {', '.join(REVISIONS)}; use the Coterie that made it, or a newer one"
             )
         with self.write() as connection:
             config = Config()

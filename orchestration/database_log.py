@@ -15,7 +15,7 @@ from ..agents.agent import Exchange
 from ..agents.errors import MessageError
 from ..agents.registry import Registry
 from ..agents.ticket import Post, post_to_this_loop, soon_on_this_loop
-from . import run_rows
+from . import queries, run_rows
 from .database import Database
 from .errors import LogCorrupt, LogUnavailable, NoSuchRun, RunHeldElsewhere
 from .events import Event, RunStarted
@@ -24,6 +24,7 @@ from .log import Lease, Transaction, exchanges
 from .run_rows import RunRows
 from .schema import definitions, runs, workers
 from .statements import Hot
+from .witness import Witness
 from .writer import Call, Last, Reply, Together, Write, WriterThread
 
 T = TypeVar("T")
@@ -40,12 +41,16 @@ class DatabaseLog:
 
     Args:
         place: a file for SQLite, or a URL.
+        witness: a file, best on another disk, that is told how far each run has come; a log that was cut short or put
+            back to an earlier day is then refused. See witness.py.
     """
 
     durable = True
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path, *, witness: Path | None = None) -> None:
         self.place = place
+        self._witness_path = witness
+        self._witness: Witness | None = None
         self.worker = uuid.uuid4().hex[:16]
         self._rows = RunRows()
         self._registries: dict[str, Registry] = {}  # of the runs that this process may write
@@ -57,12 +62,16 @@ class DatabaseLog:
         self.worker = uuid.uuid4().hex[:16]
         self._post = post_to_this_loop()
         self._thread = WriterThread(
-            lambda: Database(self.place), soon_on_this_loop(), self._rows.committed, self._rows.rolled_back
+            lambda: Database(self.place), soon_on_this_loop(), self._committed, self._rows.rolled_back
         )
         answer: _Answer[Database] = _Answer(self._post)
         self._thread.start(answer.reply)
         await answer.wait()
-        await self.call(self._enlist)
+        try:
+            await self.call(self._enlist)
+        except BaseException:
+            self._thread.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -75,6 +84,16 @@ class DatabaseLog:
                 thread, self._thread = self._thread, None
                 thread.stop()
                 await anyio.to_thread.run_sync(thread.join)
+
+    async def check(self) -> None:
+        def work(database: Database) -> None:
+            if (damage := database.damage()) is not None:
+                raise LogCorrupt("the database", damage)
+            faults = database.read(queries.verify).faults
+            if faults:
+                raise LogCorrupt(*faults[0].split(": ", 1))
+
+        await self.call(work)
 
     async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
         started = events[0]
@@ -180,12 +199,25 @@ class DatabaseLog:
         thread.submit(Write(work, answer.reply))
         await answer.wait()
 
+    def _committed(self) -> None:
+        heads = self._rows.committed()
+        if self._witness is not None and heads:
+            self._witness.note(heads)
+
     def _enlist(self, database: Database) -> None:
+        if self._witness_path is not None:
+            self._witness = Witness(self._witness_path)
+            missing = database.read(lambda connection: queries.missing(connection, self._witness))
+            if missing:
+                raise LogCorrupt(missing[0], "the log was cut short, or put back to an earlier day")
         database.liveness.hold(self.worker)
         with database.write() as connection:
             connection.execute(workers.insert().values(id=self.worker, place=here()))
 
     def _leave(self, database: Database) -> None:
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
         with database.write() as connection:
             connection.execute(workers.delete().where(workers.c.id == self.worker))
 

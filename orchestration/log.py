@@ -40,6 +40,14 @@ class Log(Protocol):
         """Whether what is kept outlives the process."""
         ...
 
+    async def check(self) -> None:
+        """Look at every row before anything is run from the log.
+
+        Raises:
+            LogCorrupt: naming the first that is not as it was written.
+        """
+        ...
+
     async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
         """Keep the first events of a run, from its `RunStarted` on, all or none of them.
 
@@ -139,6 +147,9 @@ class MemoryLog:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        return
+
+    async def check(self) -> None:
         return
 
     async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:

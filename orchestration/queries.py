@@ -18,6 +18,7 @@ from .errors import LogCorrupt, NoSuchRun
 from .fact_rows import MESSAGE, FactRow, digests_in
 from .run_rows import checked_rows, messages_of, run_row
 from .schema import definitions, facts, messages, pruned, runs
+from .witness import Witness
 
 RunState = Literal["running", "waiting", "finished", "failed", "cancelled"]
 """What a run can be; "waiting" is a running one of which a person is asked something."""
@@ -156,6 +157,18 @@ def heads(connection: Connection) -> dict[str, tuple[int, str]]:
         for run, seq, hashed in connection.execute(select(name, table.c.head, table.c.hash)):
             found[run] = seq, hashed
     return found
+
+
+def missing(connection: Connection, witness: Witness | None) -> list[str]:
+    """What `witness` has seen and the log does not have, a sentence each."""
+    if witness is None:
+        return []
+    hash_of: dict[tuple[str, int], str] = {}
+    for run, (seq, _) in witness.seen.items():
+        hashed = connection.execute(select(facts.c.hash).where(facts.c.run == run, facts.c.seq == seq)).scalar()
+        if hashed is not None:
+            hash_of[run, seq] = hashed
+    return witness.missing(heads(connection), hash_of)
 
 
 def _check_messages(connection: Connection, verdict: Verdict) -> set[str]:

@@ -51,6 +51,7 @@ class Head:
     hash: str
     known: set[str] = field(default_factory=set)  # digests of messages that its facts name
     added: list[str] = field(default_factory=list)  # those of them that only the open transaction does
+    ended: bool = False
 
 
 class RunRows:
@@ -61,15 +62,16 @@ class RunRows:
         self._changed: dict[str, Head] = {}  # in the transaction that is open
         self._encoded: OrderedDict[int, tuple[Message, str, StoredMessage]] = OrderedDict()
 
-    def committed(self) -> None:
-        """The transaction is on the disk."""
-        for run, head in self._changed.items():
-            if head.seq < 0:
+    def committed(self) -> dict[str, tuple[int, str]]:
+        """The transaction is on the disk; the new ends of its runs."""
+        changed, self._changed = self._changed, {}
+        for run, head in changed.items():
+            head.added.clear()
+            if head.ended:
                 self._heads.pop(run, None)
             else:
-                head.added.clear()
                 self._heads[run] = head
-        self._changed.clear()
+        return {run: (head.seq, head.hash) for run, head in changed.items()}
 
     def rolled_back(self) -> None:
         """Nothing of the transaction was kept."""
@@ -159,7 +161,7 @@ class RunRows:
             sql.new_messages.execute_many(cursor, rows_of_new)
         sql.new_facts.execute_many(cursor, [row._asdict() for row in rows])
         head.known.update(new)
-        self._changed[lease.run] = Head(-1 if ended else rows[-1].seq, before, head.known, [*head.added, *new])
+        self._changed[lease.run] = Head(rows[-1].seq, before, head.known, [*head.added, *new], ended)
 
     def claim(self, connection: Connection, run: str, fence: int, worker: str) -> Lease:
         """The run is `worker`'s from now on, unless somebody was quicker."""

@@ -148,12 +148,17 @@ class Runtime:
     async def resume(self, *flows: Flow[Any, Any], pin: bool = False) -> Resumed:
         """Take up every run that has not ended; those of `flows`, or of all flows that this runtime knows.
 
-        A task that had finished does not run again; one that had not, does, except where it declares an effect.
+        A task that had finished does not run again; one that had not, does, except where it declares an effect. Every
+        row of the log is checked before any node runs.
 
         Args:
             pin: let each role that has answered in a run answer with the same weights to its end.
+
+        Raises:
+            LogCorrupt: a row of the log is not as it was written.
         """
         group = self._opened()
+        await self.log.check()
         taken: list[Run[Any]] = []
         refused: dict[str, Exception] = {}
         elsewhere: list[str] = []

@@ -1,4 +1,4 @@
-"""The tables of a durable log. What changes here needs a migration in migrations/versions/, and `HEAD` names the last.
+"""The tables of a durable log. A change here needs a migration in migrations/versions/, and its name in `REVISIONS`.
 
 Messages are stored once, under the sha256 of their content; facts name them by it. A run's facts are numbered without
 gaps, and each carries a hash over itself and the hash before it, so what was changed, left out or added shows.
@@ -6,7 +6,8 @@ gaps, and each carries a hash over itself and the hash before it, so what was ch
 
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-HEAD = "0001"
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
 
 metadata = MetaData()
 

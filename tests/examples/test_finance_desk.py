@@ -3,8 +3,11 @@
 import json
 import math
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,3 +146,47 @@ def test_real_questions_get_notes_whose_citations_exist(tmp_path: Path) -> None:
     assert [note["status"] in ("published", "waiting") for note in notes] == [True, True]
     assert all(note["citations"] and set(note["citations"]) <= known for note in notes)
     assert "Greater Mersholm" in notes[0]["text"]
+
+
+def test_resuming_needs_a_log(tmp_path: Path) -> None:
+    """There is nothing else to go on from."""
+    refused = ask("--resume", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "--resume needs the --log" in refused.stderr
+
+
+@needs_models
+@pytest.mark.timeout(300)
+def test_a_killed_desk_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Killed with -9 in mid-flight; what was done is not done again, and the program says so."""
+    options = ["--questions", str(SHIPPED / "questions.jsonl"), "--limit", "4", "--auto", "--log", "desk.db"]
+    command = [sys.executable, str(ROOT / "examples" / "finance_desk.py"), *options]
+    environment = os.environ | {"COTERIE_HOME": str(HOME)}
+    desk = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    while desk.poll() is None and answered(tmp_path / "desk.db") < 10:
+        time.sleep(0.05)
+    desk.kill()
+    desk.wait()
+    before = answered(tmp_path / "desk.db")
+    again = ask(*options, folder=tmp_path)
+    assert again.returncode == 1
+    assert "go on with them by --resume" in again.stdout
+    resumed = ask(*options, "--resume", "--out", "notes.jsonl", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert f"no model was called for the {before} tasks that had finished" in resumed.stdout
+    assert len((tmp_path / "notes.jsonl").read_text().splitlines()) == 4
+    with closing(sqlite3.connect(tmp_path / "desk.db")) as log:
+        twice = "SELECT run, task FROM facts WHERE kind = 'task-finished' GROUP BY run, task HAVING count(*) > 1"
+        assert log.execute(twice).fetchall() == []
+
+
+def answered(log: Path) -> int:
+    """How many tasks the log knows to have finished."""
+    if not log.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{log}?mode=ro", uri=True)) as connection:
+        try:
+            found: int = connection.execute("SELECT count(*) FROM facts WHERE kind = 'task-finished'").fetchone()[0]
+        except sqlite3.OperationalError:  # its tables are being made
+            return 0
+    return found

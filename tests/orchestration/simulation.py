@@ -74,6 +74,10 @@ class SimulatedLog:
     async def __aexit__(self, *_: object) -> None:
         return
 
+    async def check(self) -> None:
+        for run, rows in self.store.rows.items():
+            check_chain(run, rows)
+
     async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
         started = events[0]
         assert isinstance(started, RunStarted)
