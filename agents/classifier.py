@@ -89,7 +89,10 @@ class DecisionClassifier(Described[In, Out]):
         """
         given = cast("Message", message)
         plan = self.plan
-        served = await context.host.resource(("heads", self), lambda: serve_heads(self._request, context.host.engine))
+        pinned = context.releases.get(self.role)
+        served = await context.host.resource(
+            ("heads", self, pinned), lambda: serve_heads(self._request, context.host.engine, pinned)
+        )
         text, features = text_of(given), self._features(given)
         if plan.rejects and not features and not any(map(str.isalnum, text)):
             return cast("Out", self._nothing_to_judge(served))

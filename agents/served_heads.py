@@ -16,6 +16,7 @@ from .errors import CheckpointError, ReleaseCorrupt
 from .inference import Inference
 from .loading import load
 from .releases import Release, StoredHead, live
+from .releases import release as stored_release
 
 if TYPE_CHECKING:
     from .heads import Heads, LinearHeads
@@ -41,13 +42,16 @@ class HeadRequest:
     features: tuple[str, ...]  # names of the numeric features of its input
 
 
-async def serve_heads(request: HeadRequest, engine: Inference) -> ServedHeads:
+async def serve_heads(request: HeadRequest, engine: Inference, pinned: str | None = None) -> ServedHeads:
     """The heads for `request`.
 
+    Args:
+        pinned: the digest of the release that must answer, "" for the zero-shot form; None: the live release.
+
     Raises:
-        CheckpointError: the live release does not fit the request, was changed, or the base cannot be had.
+        CheckpointError: the release does not fit the request, was changed, or the base cannot be had.
     """
-    release = await anyio.to_thread.run_sync(live, request.role)
+    release = await anyio.to_thread.run_sync(_chosen, request.role, pinned)
     module = await anyio.to_thread.run_sync(load, "agents.heads", abandon_on_cancel=True)
     digest = await engine.digest(request.base)
     if release is None:
@@ -60,6 +64,12 @@ async def serve_heads(request: HeadRequest, engine: Inference) -> ServedHeads:
         return ServedHeads(module.reordered(heads, orders), release.digest, release.manifest.calibrated)
     except (ValueError, IndexError) as error:
         raise ReleaseCorrupt(request.role, release.head_path, str(error)) from error
+
+
+def _chosen(role: str, pinned: str | None) -> Release | None:
+    if pinned is None:
+        return live(role)
+    return stored_release(role, pinned) if pinned else None
 
 
 async def _zero_shot(request: HeadRequest, engine: Inference, digest: str, module: Any) -> ServedHeads:
