@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from ..agents.errors import MessageError
 from ..agents.messages import Message
 from .errors import LogCorrupt
 from .events import KINDS, NAMES, Event
@@ -60,12 +61,15 @@ def event_of(row: FactRow, resolve: Callable[[str], Message]) -> Event:
 
     Raises:
         LogCorrupt: the row is no fact.
+        MessageError: a message does not fit its type any more.
     """
     try:
         fields = _typed(from_json(row.body), resolve)
         fields |= {"run": row.run, "seq": row.seq, "at": row.at}
         fields |= {name: value for name, value in (("task", row.task), ("node", row.node)) if value is not None}
         event: Event = _adapter(row.kind).validate_python(fields)
+    except MessageError:  # the row is a fact, but its message is of a type that has changed
+        raise
     except (ValueError, TypeError, KeyError) as error:
         told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise LogCorrupt(f"run {row.run!r}, fact {row.seq}", f"it is no {row.kind!r}: {told}") from error
