@@ -84,28 +84,41 @@ class Database:
                 self._discard()  # after a failed write nothing that the connection remembers can be trusted
                 raise error
 
-    @contextmanager
-    def write_hot(self, wait: bool = True) -> Iterator[Hot]:
-        """The same for compiled statements, without what SQLAlchemy does around a transaction.
+    def write_hot(self, work: Callable[[Hot], None], wait: bool) -> None:
+        """Commits what `work` writes with compiled statements, without what SQLAlchemy does around a transaction.
 
         Raises:
             BlockingIOError: another process is writing, and `wait` is false.
             LogUnavailable: the database did not take it.
         """
-        with refused(self.url), self._turn(wait):
-            raw = self._opened().connection.driver_connection
-            assert raw is not None  # noqa: S101 - the connection is open
-            cursor = raw.cursor()
-            if self.is_sqlite:
-                self._begin_hot(cursor, wait)
+        turns = self._turns
+        try:
+            if turns is not None:
+                turns.take(wait)
             try:
-                yield Hot(cursor, self._statements)
-                raw.commit()
-            except LogUnavailable:
-                raise
-            except Exception as error:
-                self._discard()
+                self._commit_hot(work, wait)
+            finally:
+                if turns is not None:
+                    turns.give()
+        except (LogUnavailable, BlockingIOError):
+            raise
+        except Exception as error:
+            with refused(self.url):
                 raise error
+
+    def _commit_hot(self, work: Callable[[Hot], None], wait: bool) -> None:
+        raw: Any = self._opened().connection.driver_connection
+        cursor = raw.cursor()
+        if self.is_sqlite:
+            self._begin_hot(cursor, wait)
+        try:
+            work(Hot(cursor, self._statements))
+            raw.commit()
+        except LogUnavailable:
+            raise
+        except BaseException:
+            self._discard()
+            raise
 
     def _begin_hot(self, cursor: Any, wait: bool) -> None:
         patience = BUSY if wait else 0
@@ -167,8 +180,8 @@ class Database:
         if self._turns is not None:
             self._turns.close()
 
-    def _turn(self, wait: bool = True) -> Any:
-        return nullcontext() if self._turns is None else self._turns.turn(wait)
+    def _turn(self) -> Any:
+        return nullcontext() if self._turns is None else self._turns.turn()
 
     def _opened(self) -> Connection:
         if self._connection.closed or self._connection.invalidated:

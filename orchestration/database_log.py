@@ -17,8 +17,8 @@ from ..agents.registry import Registry
 from ..agents.ticket import Post, post_to_this_loop, soon_on_this_loop
 from . import queries, run_rows
 from .database import Database
-from .errors import LogCorrupt, LogUnavailable, NoSuchRun, RunHeldElsewhere
-from .events import Event, RunStarted
+from .errors import LogCorrupt, LogError, LogUnavailable, NoSuchRun, RunHeldElsewhere
+from .events import TERMINAL, Event, RunStarted
 from .liveness import here
 from .log import Lease, Transaction, exchanges
 from .run_rows import RunRows
@@ -104,14 +104,21 @@ class DatabaseLog:
         await self._write(lambda hot: self._rows.begin(hot, events, registry, self.worker, body))
         return Lease(started.run, 1)
 
-    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
-        registry = self._registries[lease.run]
-        await self._write(lambda hot: self._rows.append(hot, lease, events, registry))
+    async def commit(self, lease: Lease, events: Sequence[Event], alone: bool = False) -> None:
+        registry = self._registry(lease)
+        alone = alone and len(self._registries) == 1
+        try:
+            await self._write(lambda hot: self._rows.append(hot, lease, events, registry), alone)
+        except LogError:
+            self._registries.pop(lease.run, None)  # the run is over for this process
+            raise
+        if isinstance(events[-1], TERMINAL):
+            self._registries.pop(lease.run, None)
 
     async def transact(
         self, lease: Lease, actions: Sequence[Transaction], follow: Callable[[], Sequence[Event]]
     ) -> None:
-        registry = self._registries[lease.run]
+        registry = self._registry(lease)
         answer: _Answer[None] = _Answer(self._opened()[1])
         thread, post = self._opened()
 
@@ -152,6 +159,7 @@ class DatabaseLog:
             with database.write() as connection:
                 run_rows.release(connection, lease)
 
+        self._registries.pop(lease.run, None)
         await self.call(work)
 
     async def read(self, run: str, registry: Registry) -> Sequence[Event]:
@@ -186,6 +194,11 @@ class DatabaseLog:
 
         return await self.call(lambda database: database.read(work))
 
+    def _registry(self, lease: Lease) -> Registry:
+        if lease.run not in self._registries:
+            raise LogError(f"run {lease.run!r} is not written here any more, because a commit of it was refused")
+        return self._registries[lease.run]
+
     async def call(self, work: Callable[[Database], T]) -> T:
         """What `work` gives, done alone in the log's thread."""
         thread, post = self._opened()
@@ -193,10 +206,10 @@ class DatabaseLog:
         thread.submit(Call(work, answer.reply))
         return await answer.wait()
 
-    async def _write(self, work: Callable[[Hot], None]) -> None:
+    async def _write(self, work: Callable[[Hot], None], alone: bool = False) -> None:
         thread, post = self._opened()
         answer: _Answer[None] = _Answer(post)
-        thread.submit(Write(work, answer.reply))
+        thread.submit(Write(work, answer.reply), alone)
         await answer.wait()
 
     def _committed(self) -> None:
@@ -232,7 +245,8 @@ class _Answer(Reply[T]):
 
     def __init__(self, post: Post) -> None:
         super().__init__(post, self._take)
-        self._came = anyio.Event()
+        self._came: anyio.Event | None = None  # made by whoever has to wait
+        self._ended = False
         self._result: T | None = None
         self._error: BaseException | None = None
 
@@ -241,11 +255,14 @@ class _Answer(Reply[T]):
         return self
 
     async def wait(self) -> T:
-        await self._came.wait()
+        if not self._ended:
+            self._came = anyio.Event()
+            await self._came.wait()
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]  # without an error there is a result
 
     def _take(self, result: T | None, error: BaseException | None) -> None:
-        self._result, self._error = result, error
-        self._came.set()
+        self._ended, self._result, self._error = True, result, error
+        if self._came is not None:
+            self._came.set()

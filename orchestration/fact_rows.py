@@ -97,6 +97,9 @@ def check_chain(run: str, rows: Iterable[FactRow]) -> str:
     return before
 
 
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
+
 @cache
 def _names_in_body(kind: type[Any]) -> tuple[str, ...]:
     return tuple(name for name in kind._fields if name not in FactRow._fields)
@@ -108,6 +111,8 @@ def _adapter(kind: str) -> TypeAdapter[Event]:
 
 
 def _plain(value: Any, refer: Callable[[Message], str]) -> Any:
+    if value.__class__ in _LEAVES:
+        return value
     if isinstance(value, Message):
         return {MESSAGE: refer(value)}
     if isinstance(value, list | tuple):

@@ -101,27 +101,34 @@ class WriteTurns:
         self._fallback = FileLock(path, is_singleton=False, thread_local=False, mode=0o600)
 
     @contextmanager
-    def turn(self, wait: bool = True) -> Iterator[None]:
-        """The only writer, until the block ends.
+    def turn(self) -> Iterator[None]:
+        """The only writer, until the block ends."""
+        self.take(wait=True)
+        try:
+            yield
+        finally:
+            self.give()
+
+    def take(self, wait: bool) -> None:
+        """Be the only writer from now on.
 
         Raises:
             BlockingIOError: another process has the turn, and `wait` is false.
         """
-        if fcntl is None:
-            try:
-                self._fallback.acquire(blocking=wait)
-            except Timeout as error:
-                raise BlockingIOError(str(error)) from error
-            try:
-                yield
-            finally:
-                self._fallback.release()
+        if fcntl is not None:
+            fcntl.flock(self._handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        fcntl.flock(self._handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            yield
-        finally:
+            self._fallback.acquire(blocking=wait)
+        except Timeout as error:
+            raise BlockingIOError(str(error)) from error
+
+    def give(self) -> None:
+        """Let the next one write."""
+        if fcntl is not None:
             fcntl.flock(self._handle, fcntl.LOCK_UN)
+        else:
+            self._fallback.release()
 
     def close(self) -> None:
         os.close(self._handle)

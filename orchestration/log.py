@@ -60,10 +60,13 @@ class Log(Protocol):
         """
         ...
 
-    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+    async def commit(self, lease: Lease, events: Sequence[Event], alone: bool = False) -> None:
         """Append `events`, which follow each other without gaps, all or none of them.
 
         Calls for one run may overlap; their events are kept in the order of the calls.
+
+        Args:
+            alone: nothing else of the run is at work, so waiting for others to share the commit would be in vain.
 
         Raises:
             StaleLease: another process has taken the run over; nothing was kept.
@@ -167,7 +170,7 @@ class MemoryLog:
         await self.commit(lease, events)
         return lease
 
-    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+    async def commit(self, lease: Lease, events: Sequence[Event], alone: bool = False) -> None:
         if lease.fence != self._fences[lease.run]:
             raise StaleLease(lease.run)
         self._events[lease.run].extend(events)

@@ -475,7 +475,7 @@ class Run(Generic[Out]):
         """Commit `happened` and the facts that follow from it, in one transaction, and return what to do."""
         commands, facts = self._advanced(*happened)
         try:
-            await self._around.log.commit(self._lease, facts)
+            await self._around.log.commit(self._lease, facts, alone=not (self._busy or self._queue or self._spare))
         except Exception as error:
             self._break(error)
             raise

@@ -40,6 +40,7 @@ STATES: Mapping[type[Any], str] = {
     RunStarted: "running",
     TaskRetried: "running",
 }
+MESSAGE_COLUMNS = ("digest", *StoredMessage._fields)
 ASKED: Mapping[type[Any], int] = {ReviewRequested: 1, EffectUnknown: 1, ReviewAnswered: -1, EffectSettled: -1}
 
 
@@ -142,24 +143,17 @@ class RunRows:
         state, asked = _state(events)
         cursor, sql = transaction
         ended = state not in (None, "running")
-        sql.new_head.execute(
-            cursor,
-            new_head=rows[-1].seq,
-            new_hash=before,
-            now=events[-1].at,
-            new_state=state,
-            more=asked,
-            ends=ended,
-            run=lease.run,
-            held=lease.fence,
-            old_head=head.seq,
-        )
+        place = {"run": lease.run, "held": lease.fence, "old_head": head.seq}
+        moved = {"new_head": rows[-1].seq, "new_hash": before, "now": events[-1].at, "more": asked}
+        if state is None:
+            sql.new_head.execute(cursor, **place, **moved)
+        else:
+            sql.new_head_and_state.execute(cursor, **place, **moved, new_state=state, ends=ended)
         if cursor.rowcount != 1:
             raise StaleLease(lease.run)
         if new := {digest: row for digest, row in stored.items() if digest not in head.known}:
-            rows_of_new = [{"digest": digest, **row._asdict()} for digest, row in new.items()]
-            sql.new_messages.execute_many(cursor, rows_of_new)
-        sql.new_facts.execute_many(cursor, [row._asdict() for row in rows])
+            sql.new_messages.execute_many(cursor, MESSAGE_COLUMNS, [(digest, *row) for digest, row in new.items()])
+        sql.new_facts.execute_many(cursor, FactRow._fields, rows)
         head.known.update(new)
         self._changed[lease.run] = Head(rows[-1].seq, before, head.known, [*head.added, *new], ended)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, Dialect, String, bindparam, case, cast, func, null, select, update
+from sqlalchemy import Boolean, Connection, Dialect, bindparam, case, cast, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
@@ -20,13 +20,21 @@ class Statement:
     def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
         compiled = clause.compile(dialect=dialect)
         self.sql = str(compiled)
-        self._order: Sequence[str] | None = compiled.positiontup if dialect.positional else None  # type: ignore[attr-defined]
+        positions: Sequence[str] | None = compiled.positiontup if dialect.positional else None  # type: ignore[attr-defined]
+        self._order = None if positions is None else tuple(positions)
 
     def execute(self, cursor: Any, **values: Any) -> None:
         cursor.execute(self.sql, self._parameters(values))
 
-    def execute_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        cursor.executemany(self.sql, [self._parameters(row) for row in rows])
+    def execute_many(self, cursor: Any, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+        """For each of `rows`, whose columns have these `names`."""
+        if self._order is None:
+            cursor.executemany(self.sql, [dict(zip(names, row, strict=True)) for row in rows])
+        elif names == self._order:
+            cursor.executemany(self.sql, rows)
+        else:
+            places = [names.index(name) for name in self._order]
+            cursor.executemany(self.sql, [[row[place] for place in places] for row in rows])
 
     def _parameters(self, values: Mapping[str, Any]) -> Any:
         return values if self._order is None else [values[name] for name in self._order]
@@ -44,24 +52,22 @@ class Statements:
         self.new_run = Statement(insert(runs), dialect)
         self.new_messages = Statement(insert(messages).on_conflict_do_nothing(), dialect)
         self.new_facts = Statement(insert(facts), dialect)
-        ends = case((cast(bindparam("ends"), Boolean), null()), else_=runs.c.worker)
-        self.new_head = Statement(
-            update(runs)
-            .where(
-                runs.c.id == bindparam("run"),
-                runs.c.fence == bindparam("held"),
-                runs.c.head == bindparam("old_head"),
-            )
-            .values(
-                head=bindparam("new_head"),
-                hash=bindparam("new_hash"),
-                updated=bindparam("now"),
-                state=func.coalesce(cast(bindparam("new_state"), String), runs.c.state),
-                asked=runs.c.asked + bindparam("more"),
-                worker=ends,
-            ),
-            dialect,
+        at_head = (
+            runs.c.id == bindparam("run"),
+            runs.c.fence == bindparam("held"),
+            runs.c.head == bindparam("old_head"),
         )
+        moved = {
+            "head": bindparam("new_head"),
+            "hash": bindparam("new_hash"),
+            "updated": bindparam("now"),
+            "asked": runs.c.asked + bindparam("more"),
+        }
+        ends = case((cast(bindparam("ends"), Boolean), null()), else_=runs.c.worker)
+        # The state is in an index, which a statement that names it rewrites even where it stays the same.
+        self.new_head = Statement(update(runs).where(*at_head).values(**moved), dialect)
+        changed = {**moved, "state": bindparam("new_state"), "worker": ends}
+        self.new_head_and_state = Statement(update(runs).where(*at_head).values(**changed), dialect)
 
 
 @lru_cache(maxsize=8)

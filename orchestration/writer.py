@@ -116,8 +116,12 @@ class WriterThread:
         self._opened = opened
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Have `job` done; called on the event loop."""
+    def submit(self, job: Job, alone: bool = False) -> None:
+        """Have `job` done; called on the event loop.
+
+        Args:
+            alone: nothing else is at work that could share a commit with it.
+        """
         database = self._database
         quick = database is not None and database.is_sqlite and self._seconds < QUICK
         with self._wake:
@@ -125,7 +129,9 @@ class WriterThread:
             if not quick or not isinstance(job, Write):
                 self._wake.notify()
                 return
-        if not self._scheduled:
+        if alone and not self._scheduled:
+            self._commit_here()
+        elif not self._scheduled:
             self._scheduled = True
             self._soon(self._commit_here)
 
@@ -222,11 +228,12 @@ class WriterThread:
             return
         written: list[Write] = []
         began = time.monotonic()
+
+        def work(transaction: Hot) -> None:
+            written.extend([job for job in writes if _written(job, transaction)])
+
         try:
-            with database.write_hot(wait) as transaction:
-                for job in writes:
-                    if _written(job, transaction):
-                        written.append(job)
+            database.write_hot(work, wait)
         except BlockingIOError:
             raise
         except Exception as error:  # noqa: BLE001 - told to everybody whose write it held

@@ -87,7 +87,7 @@ class SimulatedLog:
         await self._write(lease, events, new=True)
         return lease
 
-    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+    async def commit(self, lease: Lease, events: Sequence[Event], alone: bool = False) -> None:
         await self._write(lease, events)
 
     async def _write(self, lease: Lease, events: Sequence[Event], new: bool = False) -> None:

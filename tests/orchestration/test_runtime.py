@@ -60,7 +60,7 @@ class SlowLog(MemoryLog):
         super().__init__()
         self._turn = anyio.Lock()
 
-    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+    async def commit(self, lease: Lease, events: Sequence[Event], alone: bool = False) -> None:
         async with self._turn:
             await anyio.lowlevel.checkpoint()
             await super().commit(lease, events)
@@ -70,7 +70,7 @@ class SlowLog(MemoryLog):
 class BrokenLog(MemoryLog):
     """A log whose disk is full from the second commit on."""
 
-    async def commit(self, lease: Lease, events: Sequence[Event]) -> None:
+    async def commit(self, lease: Lease, events: Sequence[Event], alone: bool = False) -> None:
         if events[0].seq > 1:
             raise OSError(28, "No space left on device")
         await super().commit(lease, events)
