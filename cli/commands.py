@@ -2,11 +2,15 @@
 
 import typer
 
+from .audit import dead_letters, export_log, verify_log
 from .doctor import doctor
 from .exits import EXIT_CODES
+from .going_on import fork, replay_run, resume
 from .graph import graph
 from .models import models
 from .run import run
+from .runs import runs
+from .show import show_run
 
 app = typer.Typer(
     help=f"Teams of small local models in typed asynchronous workflows.\n\n{EXIT_CODES}",
@@ -18,6 +22,14 @@ app.command()(run)
 app.command()(graph)
 app.add_typer(models, name="models")
 app.command()(doctor)
+app.add_typer(runs, name="runs")
+app.command("show")(show_run)
+app.command()(resume)
+app.command("replay")(replay_run)
+app.command()(fork)
+app.command("verify")(verify_log)
+app.command("export")(export_log)
+app.add_typer(dead_letters, name="dead")
 
 
 def main() -> None:

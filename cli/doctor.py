@@ -18,6 +18,7 @@ from rich.text import Text
 from ..agents.checkpoints import home, installed, known
 from ..agents.errors import CoterieError
 from ..agents.loading import load
+from ..orchestration.database import sqlite_note
 from .exits import EXIT_CODES, Exit, clear_errors
 
 NEEDED = ("torch", "transformers", "tokenizers", "pydantic", "anyio", "networkx", "rich", "bm25s", "llguidance")
@@ -37,7 +38,7 @@ class Finding:
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     with clear_errors():
-        findings = [*_versions(), *_storage(), *_bases(), _probe()]
+        findings = [*_versions(), Finding("logs", sqlite_note()), *_storage(), *_bases(), _probe()]
     if as_json:
         rows: list[dict[str, Any]] = [
             {"what": one.what, "found": one.found, "good": one.good, "mend": one.mend} for one in findings

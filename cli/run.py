@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import anyio
 import typer
@@ -29,6 +29,10 @@ def run(
     auto: Annotated[bool, typer.Option("--auto", help="Never ask a person; end with 4 where one is needed.")] = False,
     thread: Annotated[str | None, typer.Option(help="The conversation that this run belongs to.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same answers.")] = 0,
+    log: Annotated[
+        str | None, typer.Option(envvar="COTERIE_LOG", help="Keep every step here, so that nothing is lost.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="An idempotency key: the same key in a log is the same run.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the run's page: graph, timeline, every message.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only the result, as JSON.")] = False,
 ) -> None:
@@ -38,7 +42,7 @@ def run(
         console = Console(stderr=as_json)
         ask = not auto and sys.stdin.isatty() and console.is_terminal
         try:
-            ended, outcome = anyio.run(_see_through, flow, message, console, ask, thread, seed)
+            ended, outcome = anyio.run(_see_through, flow, message, console, ask, Session(thread, seed, log, key))
         except KeyboardInterrupt:
             console.print("interrupted")
             leave(Exit.INTERRUPTED)
@@ -51,6 +55,15 @@ def run(
             raise typer.Exit(Exit.WAITING)
 
 
+class Session(NamedTuple):
+    """Where a run belongs."""
+
+    thread: str | None
+    seed: int
+    log: str | None
+    key: str | None
+
+
 run.__doc__ = f"""Run a flow on one input and print its result.
 
     coterie run examples/finance_desk.py:flow --input '{{"text": "What was the revenue?"}}'
@@ -60,11 +73,12 @@ run.__doc__ = f"""Run a flow on one input and print its result.
 
 
 async def _see_through(
-    flow: Flow[Any, Any], message: Message, console: Console, ask: bool, thread: str | None, seed: int
+    flow: Flow[Any, Any], message: Message, console: Console, ask: bool, session: "Session"
 ) -> tuple[Run[Any], Message | RunError | list[Any]]:
     """The run, and its result, its failure, or the reviews that wait."""
-    async with Runtime(seed=seed) as runtime, LiveRuns(console, total=1) as view:
-        run = await runtime.start(flow, message, thread=thread)
+    runtime = Runtime(seed=session.seed, log=session.log)
+    async with runtime, LiveRuns(console, total=1) as view:
+        run = await runtime.start(flow, message, thread=session.thread, key=session.key)
         view.watch(run, flow.name)
         await run.wait_settled()
         while run.pending and ask:

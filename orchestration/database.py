@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import NullPool
 
 from .errors import LogUnavailable
+from .fault_points import reached
 from .liveness import AdvisoryLiveness, FileLiveness, Liveness, WriteTurns
 from .schema import HEAD, REVISIONS
 from .statements import Hot, statements
@@ -80,6 +81,8 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
+                    reached("commit-due")
+                reached("committed")
             except DBAPIError as error:
                 self._discard()  # after a failed write nothing that the connection remembers can be trusted
                 raise error
@@ -113,7 +116,9 @@ class Database:
             self._begin_hot(cursor, wait)
         try:
             work(Hot(cursor, self._statements))
+            reached("commit-due")
             raw.commit()
+            reached("committed")
         except LogUnavailable:
             raise
         except BaseException:

@@ -19,6 +19,7 @@ from . import queries, run_rows
 from .database import Database
 from .errors import LogCorrupt, LogError, LogUnavailable, NoSuchRun, RunHeldElsewhere
 from .events import TERMINAL, Event, RunStarted
+from .fault_points import reached
 from .liveness import here
 from .log import Lease, Transaction, exchanges
 from .run_rows import RunRows
@@ -136,6 +137,7 @@ class DatabaseLog:
 
         together = Together(act, lambda: post(hand_in), answer.reply)
         thread.submit(together)
+        reached("write-handed-in")
         with anyio.CancelScope(shield=True):  # half-way there is no turning back
             await answer.wait()
 
@@ -210,6 +212,7 @@ class DatabaseLog:
         thread, post = self._opened()
         answer: _Answer[None] = _Answer(post)
         thread.submit(Write(work, answer.reply), alone)
+        reached("write-handed-in")
         await answer.wait()
 
     def _committed(self) -> None:

@@ -46,9 +46,9 @@ def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRo
         before: the hash of the fact before it.
         refer: gives the digest under which a message is stored.
     """
-    kind: type[Any] = type(event)
+    kind = type(event)
     task, node = getattr(event, "task", None), getattr(event, "node", None)
-    body = to_json({name: _plain(getattr(event, name), refer) for name in _names_in_body(kind)}).decode()
+    body = to_json({name: _plain(getattr(event, name), refer) for name in _BODY_FIELDS[kind]}).decode()
     row = FactRow(event.run, event.seq, NAMES[kind], event.at, task, node, body, "")
     return FactRow(*row[:-1], row.expected_hash(before))
 
@@ -100,9 +100,7 @@ def check_chain(run: str, rows: Iterable[FactRow]) -> str:
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
-@cache
-def _names_in_body(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in FactRow._fields)
+_BODY_FIELDS = {kind: tuple(name for name in kind._fields if name not in FactRow._fields) for kind in NAMES}
 
 
 @cache

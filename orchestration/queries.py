@@ -99,6 +99,21 @@ def one_run(connection: Connection, run: str) -> RunSummary:
     return _summary(row)
 
 
+def full_id(connection: Connection, beginning: str) -> str:
+    """The id of the one run that begins so.
+
+    Raises:
+        NoSuchRun: none does, or several do.
+    """
+    if not beginning or repair_text(beginning) != beginning:
+        raise NoSuchRun(beginning)
+    alike = select(runs.c.id).where(runs.c.id.startswith(beginning, autoescape=True)).limit(2)
+    found = connection.execute(alike).scalars().all()
+    if len(found) != 1 and beginning not in found:
+        raise NoSuchRun(beginning)
+    return beginning if beginning in found else found[0]
+
+
 def show(connection: Connection, run: str) -> list[ShownFact]:
     """Every fact of `run`, in order, checked.
 

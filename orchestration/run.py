@@ -46,6 +46,7 @@ from .events import (
 from .events import (
     RunFailed as RunFailedFact,
 )
+from .fault_points import reached
 from .log import Lease, Log, Transaction
 from .nodes import Policy
 from .review import Answer, Review
@@ -81,7 +82,7 @@ class Run(Generic[Out]):
         self._state = State(flow)
         self._seed = 0
         self._releases: Mapping[str, str] = {}
-        self._lease = Lease(identity, 0)
+        self.lease = Lease(identity, 0)
         self._facts: list[Event] = []
         self._seq = 0  # of the latest fact
         self._published = 0  # how many of the facts are kept, so that they may be seen
@@ -241,13 +242,13 @@ class Run(Generic[Out]):
         self._take_settings(started)
         self._seq = started.seq
         commands, facts = self._advanced(started)
-        self._lease = await self._around.log.begin(facts, self.flow.registry, definition)
+        self.lease = await self._around.log.begin(facts, self.flow.registry, definition)
         self._publish(facts)
         return commands
 
     def take_up(self, state: State, facts: Sequence[Event], lease: Lease) -> None:
         """Go on from what an earlier process, or another run, has left."""
-        self._state, self._lease, self._facts, self._seq = state, lease, list(facts), facts[-1].seq
+        self._state, self.lease, self._facts, self._seq = state, lease, list(facts), facts[-1].seq
         self._publish(facts)
         started, last = facts[0], facts[-1]
         assert isinstance(started, RunStarted)  # noqa: S101 - every run begins with it
@@ -352,14 +353,17 @@ class Run(Generic[Out]):
 
     async def _attempt(self, command: RunTask) -> Any:
         self._busy += 1
+        reached("attempt-begins", self.id, command.task, command.attempt)
         try:
             return await attempt(command, self._around.limiter, self._context, self._intend)
         finally:
             self._busy -= 1
+            reached("node-answered")
 
     async def _intend(self, task: Task, attempt: int) -> None:
         """Keep that an effect may happen from now on."""
         await self._record(EffectIntended(*self._stamp(), task.id, task.node, attempt, effect_key(self.id, task)))
+        reached("effect-intended", self.id, task)
 
     def _context(self, task: Task, attempt: int) -> Context:
         return Context(
@@ -446,8 +450,9 @@ class Run(Generic[Out]):
                 facts.extend(advanced[1])
             return facts
 
+        reached("write-due")
         try:
-            await self._around.log.transact(self._lease, actions, follow)
+            await self._around.log.transact(self.lease, actions, follow)
         except Exception as error:
             if facts or isinstance(error, CoterieError):
                 self._break(error)
@@ -474,8 +479,9 @@ class Run(Generic[Out]):
     async def _record(self, *happened: Event, cause: Exception | None = None) -> list[Command]:
         """Commit `happened` and the facts that follow from it, in one transaction, and return what to do."""
         commands, facts = self._advanced(*happened)
+        reached("write-due")
         try:
-            await self._around.log.commit(self._lease, facts, alone=not (self._busy or self._queue or self._spare))
+            await self._around.log.commit(self.lease, facts, alone=not (self._busy or self._queue or self._spare))
         except Exception as error:
             self._break(error)
             raise
@@ -503,6 +509,7 @@ class Run(Generic[Out]):
     def _publish(self, facts: Sequence[Event]) -> None:
         self._published = max(self._published, facts[-1].seq)
         self._wake()
+        reached("told", facts)
 
     def _perform(self, commands: Sequence[Command]) -> None:
         if self._ended.is_set():  # while the facts were being committed

@@ -28,6 +28,7 @@ from .events import (
     TaskRetried,
 )
 from .fact_rows import BEGINNING, FactRow, check_chain, digests_in, event_of, row_of
+from .fault_points import reached
 from .log import Lease
 from .schema import facts, messages, runs, workers
 from .statements import Hot
@@ -113,6 +114,7 @@ class RunRows:
             fence=1,
             worker=worker,
         )
+        reached("run-inserted")
         self._changed[started.run] = Head(0, BEGINNING)
         self.append(transaction, Lease(started.run, 1), events, registry)
 
@@ -151,9 +153,12 @@ class RunRows:
             sql.new_head_and_state.execute(cursor, **place, **moved, new_state=state, ends=ended)
         if cursor.rowcount != 1:
             raise StaleLease(lease.run)
+        reached("head-moved")
         if new := {digest: row for digest, row in stored.items() if digest not in head.known}:
             sql.new_messages.execute_many(cursor, MESSAGE_COLUMNS, [(digest, *row) for digest, row in new.items()])
+        reached("messages-inserted")
         sql.new_facts.execute_many(cursor, FactRow._fields, rows)
+        reached("facts-inserted")
         head.known.update(new)
         self._changed[lease.run] = Head(rows[-1].seq, before, head.known, [*head.added, *new], ended)
 
@@ -165,6 +170,7 @@ class RunRows:
         row = run_row(connection, run)
         assert row is not None  # noqa: S101 - it has just been written
         self._heads[run] = Head(row.head, row.hash)
+        reached("claimed")
         return Lease(run, fence + 1)
 
     def _encode(self, message: Message, registry: Registry) -> tuple[str, StoredMessage]:

@@ -248,6 +248,8 @@ class Runtime:
         if not run.ended:
             commands = await run.go_on(self._limit, await serving_weights(run.facts()) if pin else {})
             group.start_soon(run.serve, commands, name=run.id)
+        else:
+            await self.log.release(run.lease)
         return run
 
     async def _read(self, flow: Flow[Any, Out], identity: str, pin: bool) -> Run[Out]:
@@ -263,8 +265,6 @@ class Runtime:
             raise
         run: Run[Out] = Run(self, flow, identity)
         run.take_up(rebuilt.state, facts, lease)
-        if run.ended:
-            await self.log.release(lease)
         return run
 
     async def _check(self, flow: Flow[Any, Any], run: str, rebuilt: Rebuilt, pin: bool, facts: Any) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from ..agents.ticket import Post
 from .database import Database
 from .errors import LogError, LogUnavailable
+from .fault_points import reached
 from .statements import Hot, hot
 
 T = TypeVar("T")
@@ -232,6 +233,7 @@ class WriterThread:
         def work(transaction: Hot) -> None:
             written.extend([job for job in writes if _written(job, transaction)])
 
+        reached("transaction-due")
         try:
             database.write_hot(work, wait)
         except BlockingIOError:
@@ -248,10 +250,13 @@ class WriterThread:
     def _commit_together(self, database: Database, together: Together, waiting: list[Job]) -> None:
         """One transaction for the actions, for the writes that come meanwhile, and for the last one."""
         joined: list[Write] = []
-        later: list[Job] = []
+        later = waiting  # until the actions are done
+        reached("transaction-due")
         try:
             with database.write() as connection:
                 together.actions(connection)
+                reached("actions-done")
+                later = []
                 together.ready()
                 last = self._join(together, waiting, joined, later)
                 if last is None:

@@ -1,0 +1,107 @@
+"""Which log a command reads, and which runs: the options that all commands over logs share.
+
+A log that is only read is never made: a file that does not exist is an error.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, TypeAlias, TypeVar
+
+import anyio
+import typer
+from sqlalchemy import Connection
+
+from ..orchestration.database import Database, url_of
+from ..orchestration.database_log import DatabaseLog
+from ..orchestration.queries import RunFilter, RunState, full_id
+from .exits import Exit, fail
+
+T = TypeVar("T")
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}  # seconds
+
+LogOption: TypeAlias = Annotated[
+    str, typer.Option("--log", envvar="COTERIE_LOG", help="A file for SQLite, or a URL for PostgreSQL.")
+]
+DEFAULT_LOG = "coterie.db"
+FlowOption: TypeAlias = Annotated[
+    str, typer.Option("--flow", metavar="MODULE:FLOW", help="As in examples/finance_desk.py:flow.")
+]
+FlowName: TypeAlias = Annotated[str | None, typer.Option("--flow", help="Only runs of the flow of this name.")]
+StateOption: TypeAlias = Annotated[RunState | None, typer.Option("--state", help="Only runs in this state.")]
+ThreadOption: TypeAlias = Annotated[str | None, typer.Option("--thread", help="Only runs of this conversation.")]
+KeyOption: TypeAlias = Annotated[str | None, typer.Option("--key", help="Only the run with this idempotency key.")]
+SinceOption: TypeAlias = Annotated[
+    str | None, typer.Option("--since", help="Started since: 90m, 2h, 7d, or 2026-01-31 (your local time).")
+]
+UntilOption: TypeAlias = Annotated[str | None, typer.Option("--until", help="Started before; as --since.")]
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def existing(place: str) -> str:
+    """`place`, where there is a log; else the command ends."""
+    url = url_of(place)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        fail(f"there is no log {str(url.database)!r}; name one by --log or COTERIE_LOG", Exit.BAD_INPUT)
+    return place
+
+
+def read_log(place: str, work: Callable[[Connection], T]) -> T:
+    """What `work` reads from the log at `place`."""
+    return with_log(place, lambda database: database.read(work))
+
+
+def with_log(place: str, work: Callable[[Database], T]) -> T:
+    """What `work` does with the database of the log at `place`."""
+
+    async def open_and_work() -> T:
+        async with DatabaseLog(existing(place)) as log:
+            return await log.call(work)
+
+    return anyio.run(open_and_work)
+
+
+def run_id(place: str, beginning: str) -> str:
+    """The one run whose id begins so."""
+    return read_log(place, lambda connection: full_id(connection, beginning))
+
+
+def run_filter(
+    flow: str | None,
+    state: RunState | None,
+    thread: str | None,
+    key: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int | None = None,
+) -> RunFilter:
+    """The filter that a command's options make."""
+    return RunFilter(
+        flow=flow,
+        state=state,
+        thread=thread,
+        key=key,
+        since=None if since is None else moment("--since", since),
+        until=None if until is None else moment("--until", until),
+        limit=limit,
+    )
+
+
+def moment(option: str, told: str) -> float:
+    """Seconds since the epoch, from "2h" (ago) or a date with or without a time."""
+    if re.fullmatch(r"\d+[smhdw]", told):
+        return time.time() - seconds(option, told)
+    try:
+        return datetime.fromisoformat(told).astimezone().timestamp()
+    except ValueError:
+        fail(f"{option} {told!r} is no time; write 90m, 2h, 7d, 2026-01-31 or 2026-01-31T18:00", Exit.USAGE)
+
+
+def seconds(option: str, told: str) -> int:
+    """A length of time such as 90d."""
+    if not re.fullmatch(r"\d+[smhdw]", told):
+        fail(f"{option} {told!r} is no length of time; write 90m, 2h, 30d or 12w", Exit.USAGE)
+    return int(told[:-1]) * UNITS[told[-1]]
