@@ -21,6 +21,7 @@ from .target import flow_at
 from .text import safe
 
 HIDDEN = ("task-started",)  # in the timeline a task is shown where it ends
+WIDTHS = (7, 16, 16, 7)  # characters of all columns but the last
 QUIET = ("seed", "limit", "definition", "releases", "kinds", "given", "inputs", "key")
 
 
@@ -46,7 +47,7 @@ def show_run(
     console = Console()
     for line in _heading(summary, facts):
         console.print(line, soft_wrap=True)
-    console.print(_timeline(facts))
+    console.print(_timeline(console, facts))
 
 
 show_run.__doc__ = f"""Show what happened in a run: timings, attempts, weights, answers, people.
@@ -82,13 +83,12 @@ def _heading(run: RunSummary, facts: list[ShownFact]) -> list[Text]:
     return [*lines, *([Text(", ".join(told), style="dim")] if told else [])]
 
 
-def _timeline(facts: list[ShownFact]) -> Table:
+def _timeline(console: Console, facts: list[ShownFact]) -> Table:
     drawn = Table(box=None, pad_edge=False, header_style="dim")
-    drawn.add_column("at", justify="right")
-    drawn.add_column("task", max_width=24, overflow="ellipsis", no_wrap=True)
-    drawn.add_column("what", no_wrap=True)
-    drawn.add_column("took", justify="right", no_wrap=True)
-    drawn.add_column("", overflow="ellipsis", no_wrap=True)
+    rest = console.width - sum(WIDTHS) - 2 * len(WIDTHS)
+    for name, width in zip(("at", "task", "what", "took", ""), (*WIDTHS, max(rest, 20)), strict=True):
+        right = name in ("at", "took")
+        drawn.add_column(name, justify="right" if right else "left", width=width, overflow="ellipsis", no_wrap=True)
     began: dict[str, ShownFact] = {}
     for fact in facts:
         if fact.kind == "task-started" and fact.task is not None:
