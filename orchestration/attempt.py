@@ -14,6 +14,7 @@ from ..agents.agent import Agent, Context
 from ..agents.errors import MessageError, NotDurable, OutputTypeError
 from ..agents.type_forms import describe, is_instance
 from .errors import NodeTimeout, ReviewRejected, TaskGivenUp, UndeliverableMessage
+from .fault_points import reached
 from .nodes import FunctionNode
 from .state import RunTask, Task
 
@@ -89,6 +90,7 @@ async def _call(command: RunTask, make_context: MakeContext, intend: Intend) -> 
     task = command.task
     if task.flow.policies[task.node].effect in INTENDED:
         await intend(task, command.attempt)
+    reached("node-called", task)
     node = task.flow.nodes[task.node]
     if isinstance(node, FunctionNode):
         context = make_context(task, command.attempt) if node.context_parameter else None

@@ -16,9 +16,11 @@ from pydantic_core import from_json, to_json
 
 from ..agents.messages import Message
 from . import fault_points
+from .attempt import INTENDED
 from .events import NAMES
 from .fault_points import Point
 from .runtime import Runtime
+from .state import Task
 
 Program: TypeAlias = Callable[[Runtime], Awaitable[Message]]
 """What is tried: a function at the top level of a module. Performed again, it must go on with what it began."""
@@ -33,6 +35,9 @@ class Kill(NamedTuple):
     point: Point
     occurrence: int  # from 1
 
+    def __str__(self) -> str:
+        return f"{self.point} {self.occurrence}"
+
 
 class Begun(NamedTuple):
     """An attempt of a task began."""
@@ -46,6 +51,7 @@ class Acted(NamedTuple):
 
     run: str
     task: str
+    effect: str
 
 
 class Told(NamedTuple):
@@ -95,13 +101,15 @@ class _Watcher:
         self._handle = handle
         self._kill = kill
         self._reached: Counter[Point] = Counter()
+        self._run_of: dict[Task, str] = {}
 
     def __call__(self, point: Point, about: tuple[Any, ...]) -> None:
         match point, about:
-            case "attempt-begins", (str(run), task, _):
+            case "attempt-begins", (run, task):
+                self._run_of[task] = run
                 self.write(Begun(run, task.id))
-            case "effect-intended", (str(run), task):
-                self.write(Acted(run, task.id))
+            case "node-called", (task,) if (effect := task.flow.policies[task.node].effect) in INTENDED:
+                self.write(Acted(self._run_of[task], task.id, effect))
             case "told", (facts,):
                 for fact in facts:
                     self.write(Told(fact.run, fact.seq, NAMES[type(fact)]))

@@ -16,53 +16,24 @@ places instead of system calls.
 """
 
 import multiprocessing
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-
-from sqlalchemy import Connection
+from typing import get_args
 
 from ..agents.errors import CoterieError
-from . import queries
-from .crash_child import Acted, Backend, Begun, Entry, Kill, Program, Returned, Told, entries, perform
-from .database import Database, url_of
+from .crash_child import Backend, Kill, Program, Returned, entries, perform
+from .crash_verdict import CrashPoint, Performed, judged, seen
 from .fault_points import POINTS, Point
-from .queries import RunFilter, RunSummary, ShownFact
 
 PRELOADED = ("__main__", "coterie.orchestration.crash_child", "coterie.orchestration.database_log")
-ALLOWS_ANOTHER = ("task-failed", "effect-settled")  # facts after which a node with an effect may be called again
+AT_ONCE = 4  # processes at the same time
 
 
 class CrashTrialError(CoterieError):
     """A program cannot be tried, because it does not come to its end even where nothing kills it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    """What became of a program that was killed at one place and then performed again. Each text is for people."""
-
-    point: Point
-    occurrence: int  # from 1
-    lost: tuple[str, ...] = ()  # facts that somebody had been told, and that the log did not keep
-    halves: tuple[str, ...] = ()  # rows that do not fit each other, as `coterie verify` words it
-    again: tuple[str, ...] = ()  # finished tasks that ran again
-    repeated: tuple[str, ...] = ()  # declared effects that happened again without a word
-    left: tuple[str, ...] = ()  # runs that had not ended in the end
-    failed: str | None = None  # why the program did not come to its end
-    same: bool = True  # whether it returned what it returns where nothing kills it
-
-    @property
-    def sound(self) -> bool:
-        return self.same and not any((self.lost, self.halves, self.again, self.repeated, self.left, self.failed))
-
-    def __str__(self) -> str:
-        told = [f"{name} {texts}" for name in ("lost", "halves", "again", "repeated", "left") if (texts := getattr(self, name))]
-        told += [self.failed] if self.failed else []
-        told += [] if self.same else ["another result"]
-        return f"{self.point} {self.occurrence}: {'; '.join(told) or 'sound'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +61,7 @@ def crash_points(
     folder: Path,
     *,
     points: Sequence[Point] = POINTS,
+    after: Sequence[Kill] = (),
     log: Callable[[Path], str] = in_a_file,
     backend: Backend = "asyncio",
     patience: float = 60.0,
@@ -100,6 +72,7 @@ def crash_points(
         program: a function at the top level of a module; it starts its runs with `key=`, so that they go on when it is
             performed again, and answers what they ask people. It is performed in a folder of its own.
         folder: where those folders are made.
+        after: kills that come first, one for each process; what goes on after them is killed at `points`.
         log: gives the log for each of them, an empty one.
         patience: seconds that one process may take.
 
@@ -108,36 +81,15 @@ def crash_points(
     """
     trial = _Trial(program, folder, log, backend, patience)
     expected = trial.uninterrupted()
-    return CrashReport(tuple(found for point in points for found in trial.killed_at(point, expected)))
+    return CrashReport(tuple(found for point in points for found in trial.killed_at(tuple(after), point, expected)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A log as it stands."""
+class _Place:
+    """Where one trial takes place."""
 
-    faults: Sequence[str]
-    runs: Sequence[RunSummary]
-    facts: Mapping[str, Sequence[ShownFact]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Performed:
-    """One process, from its begin to its end, and the log as it left it."""
-
-    exit_code: int | None  # None: it took too long
-    journal: Sequence[Entry]
-    log: _Seen
-
-    @property
-    def returned(self) -> Returned | None:
-        return next((entry for entry in self.journal if isinstance(entry, Returned)), None)
-
-    @property
-    def failure(self) -> str | None:
-        if self.exit_code == 0 and self.returned is not None:
-            return None
-        how = "took too long" if self.exit_code is None else f"ended with exit code {self.exit_code}"
-        return f"the process {how}; what it printed says more"
+    folder: Path
+    log: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,38 +102,61 @@ class _Trial:
 
     def uninterrupted(self) -> Returned:
         """What the program returns where nothing kills it."""
-        performed = self._perform(*self._place("uninterrupted"), "journal", None)
+        (place,) = self._places(["uninterrupted"])
+        (performed,) = self._perform([place], "journal", [None])
         if performed.returned is None or performed.failure is not None:
             raise CrashTrialError(f"{self.program.__qualname__!r} cannot be tried: {performed.failure}")
         return performed.returned
 
-    def killed_at(self, point: Point, expected: Returned) -> Iterator[CrashPoint]:
+    def killed_at(self, after: tuple[Kill, ...], point: Point, expected: Returned) -> Iterator[CrashPoint]:
         """Kills at the first occurrence of `point`, the second, and so on, until there is none."""
-        for occurrence in count(1):
-            folder, log = self._place(f"{point}-{occurrence}")
-            killed = self._perform(folder, log, "killed", Kill(point, occurrence))
-            if killed.exit_code == 0:
-                return
-            yield _judged(point, occurrence, killed, self._perform(folder, log, "resumed", None), expected)
+        for first in count(1, AT_ONCE):
+            trials = [(*after, Kill(point, first + more)) for more in range(AT_ONCE)]
+            places = self._places(["-then-".join(map(str, kills)).replace(" ", "-") for kills in trials])
+            lives = [
+                self._perform(places, f"life-{number}", kills) for number, kills in enumerate(zip(*trials, strict=True))
+            ]
+            lives.append(self._perform(places, "last-life", [None] * AT_ONCE))
+            for kills, performed in zip(trials, zip(*lives, strict=True), strict=True):
+                if performed[len(after)].exit_code == 0:
+                    return
+                yield judged(kills, performed, expected)
 
-    def _place(self, name: str) -> tuple[Path, str]:
-        folder = (self.folder / name).resolve()
-        folder.mkdir(parents=True)
-        return folder, self.log(folder)
+    def _places(self, names: Sequence[str]) -> list[_Place]:
+        folders = [(self.folder / name).resolve() for name in names]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        return [_Place(folder, self.log(folder)) for folder in folders]
 
-    def _perform(self, folder: Path, log: str, name: str, kill: Kill | None) -> _Performed:
-        journal = folder / f"{name}.journal"
-        process = _fresh_processes(self.program).Process(
-            target=perform, args=(self.program, log, str(folder), str(journal), kill, self.backend)
-        )
-        process.start()
-        process.join(self.patience)
-        exit_code = process.exitcode
-        if exit_code is None:
-            process.kill()
-            process.join()
-        process.close()
-        return _Performed(exit_code, entries(journal), _seen(log, folder / f"{name}.seen"))
+    def _perform(self, places: Sequence[_Place], name: str, kills: Sequence[Kill | None]) -> list[Performed]:
+        """Performs the program in each of `places` at the same time."""
+        processes = [self._process(place, name, kill) for place, kill in zip(places, kills, strict=True)]
+        for process in processes:
+            process.start()
+        return [
+            Performed(
+                _exit_code(process, self.patience),
+                entries(place.folder / f"{name}.journal"),
+                seen(place.log, place.folder / f"{name}.seen"),
+            )
+            for process, place in zip(processes, places, strict=True)
+        ]
+
+    def _process(self, place: _Place, name: str, kill: Kill | None) -> BaseProcess:
+        journal = str(place.folder / f"{name}.journal")
+        arguments = (self.program, place.log, str(place.folder), journal, kill, self.backend)
+        return _fresh_processes(self.program).Process(target=perform, args=arguments)
+
+
+def _exit_code(process: BaseProcess, patience: float) -> int | None:
+    """How the process ends; None: it had to be ended, after `patience` seconds."""
+    process.join(patience)
+    exit_code = process.exitcode
+    if exit_code is None:
+        process.kill()
+        process.join()
+    process.close()
+    return exit_code
 
 
 def _fresh_processes(program: Program) -> multiprocessing.context.BaseContext:
@@ -189,78 +164,7 @@ def _fresh_processes(program: Program) -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED, program.__module__])
-    return context
-
-
-def _seen(log: str, copied: Path) -> _Seen:
-    """Reads a log; of a file, a copy, so that the next process finds it as the last one left it."""
-    url = url_of(log)
-    if url.get_backend_name() == "sqlite":
-        original = Path(str(url.database))
-        copied.mkdir()
-        for file in (original, original.with_name(f"{original.name}-wal")):
-            if file.exists():
-                shutil.copy(file, copied)
-        log = str(copied / original.name)
-    database = Database(log)
-    try:
-        return database.read(_read)
-    finally:
-        database.close()
-        shutil.rmtree(copied, ignore_errors=True)
-
-
-def _read(connection: Connection) -> _Seen:
-    faults = queries.verify(connection).faults
-    runs = queries.list_runs(connection, RunFilter())
-    return _Seen(faults, runs, {} if faults else {run.id: queries.show(connection, run.id) for run in runs})
-
-
-def _judged(point: Point, occurrence: int, killed: _Performed, resumed: _Performed, expected: Returned) -> CrashPoint:
-    return CrashPoint(
-        point,
-        occurrence,
-        lost=tuple(_lost(killed.journal, killed.log, resumed.log)) + tuple(_lost(resumed.journal, resumed.log, resumed.log)),
-        halves=tuple(dict.fromkeys((*killed.log.faults, *resumed.log.faults))),
-        again=tuple(_again(killed, resumed)),
-        repeated=tuple(_repeated((*killed.journal, *resumed.journal), resumed.log)),
-        left=tuple(run.id for run in resumed.log.runs if run.state in ("running", "waiting")),
-        failed=resumed.failure,
-        same=resumed.returned == expected,
+    context.set_forkserver_preload(
+        [*PRELOADED, *(f"anyio._backends._{name}" for name in get_args(Backend)), program.__module__]
     )
-
-
-def _lost(journal: Sequence[Entry], before: _Seen, after: _Seen) -> Iterator[str]:
-    """Facts that were told and are not in the log `before`, or not any more `after`."""
-    for entry in journal:
-        if isinstance(entry, Told):
-            kept = [_fact(seen, entry.run, entry.seq) for seen in (before, after)]
-            if kept[0] is None or kept[0].kind != entry.kind or kept[0] != kept[1]:
-                yield f"run {entry.run!r}, fact {entry.seq}, {entry.kind}"
-
-
-def _fact(seen: _Seen, run: str, seq: int) -> ShownFact | None:
-    facts = seen.facts.get(run, ())
-    return facts[seq - 1] if seq <= len(facts) else None
-
-
-def _again(killed: _Performed, resumed: _Performed) -> Iterator[str]:
-    finished = {
-        (run, fact.task) for run, facts in killed.log.facts.items() for fact in facts if fact.kind == "task-finished"
-    }
-    for entry in resumed.journal:
-        if isinstance(entry, Begun) and (entry.run, entry.task) in finished:
-            yield f"run {entry.run!r}, {entry.task}"
-
-
-def _repeated(journal: Sequence[Entry], log: _Seen) -> Iterator[str]:
-    """Effects that happened more often than the log has intents, or again without anybody having allowed it."""
-    called = Counter((entry.run, entry.task) for entry in journal if isinstance(entry, Acted))
-    for (run, task), times in called.items():
-        facts = [fact for fact in log.facts.get(run, ()) if fact.task == task]
-        intents = [fact.fields["key"] for fact in facts if fact.kind == "effect-intended"]
-        asked = any(fact.kind == "effect-unknown" for fact in facts)
-        allowed = 1 + sum(fact.kind in ALLOWS_ANOTHER and not fact.fields.get("happened") for fact in facts)
-        if times > len(intents) or len(set(intents)) > 1 or (asked and times > allowed):
-            yield f"run {run!r}, {task}, {times} times"
+    return context

@@ -10,7 +10,7 @@ This file knows nothing of facts. Everything in it blocks, and belongs to one th
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,9 +119,10 @@ class Database:
             reached("commit-due")
             raw.commit()
             reached("committed")
-        except LogUnavailable:
-            raise
         except BaseException:
+            with suppress(Exception):  # the connection may be beyond that
+                cursor.close()
+                raw.rollback()
             self._discard()
             raise
 

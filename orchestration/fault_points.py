@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args
 
 Point: TypeAlias = Literal[
-    "attempt-begins",  # the start of the attempt is kept; about: the run's id, the task, the attempt's number
-    "effect-intended",  # the intent is kept, the node comes next; about: the run's id, the task
+    "attempt-begins",  # the start of the attempt is kept; about: the run's id, the task
+    "effect-intended",  # the intent is kept
+    "node-called",  # at once; about: the task
     "node-answered",  # the node has run, and nothing of its outcome is kept
     "write-due",  # facts are made and not handed to the log
     "write-handed-in",  # the log has them; on a quick disk they are committed already

@@ -291,9 +291,8 @@ class Run(Generic[Out]):
                 self._start_worker()
                 if not self._ended.is_set():
                     await self._ended.wait()
-        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the result
-            alone = isinstance(error, ExceptionGroup) and len(error.exceptions) == 1
-            self._break(error.exceptions[0] if alone else error)  # type: ignore[attr-defined]
+        except* Exception as errors:  # handed to whoever awaits the result; a cancellation beside them goes on
+            self._break(errors.exceptions[0] if len(errors.exceptions) == 1 else errors)
         finally:
             if not self._ended.is_set():
                 await self._suspend()
@@ -353,7 +352,7 @@ class Run(Generic[Out]):
 
     async def _attempt(self, command: RunTask) -> Any:
         self._busy += 1
-        reached("attempt-begins", self.id, command.task, command.attempt)
+        reached("attempt-begins", self.id, command.task)
         try:
             return await attempt(command, self._around.limiter, self._context, self._intend)
         finally:
@@ -363,7 +362,7 @@ class Run(Generic[Out]):
     async def _intend(self, task: Task, attempt: int) -> None:
         """Keep that an effect may happen from now on."""
         await self._record(EffectIntended(*self._stamp(), task.id, task.node, attempt, effect_key(self.id, task)))
-        reached("effect-intended", self.id, task)
+        reached("effect-intended")
 
     def _context(self, task: Task, attempt: int) -> Context:
         return Context(

@@ -3,10 +3,10 @@
 import time
 import uuid
 import weakref
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,11 +25,16 @@ from .forking import forked
 from .log import Log, MemoryLog
 from .rebuild import Rebuilt, rebuild
 from .run import Run
+from .state import Command
 from .weights import changed_weights, serving_weights
 from .workflow import Flow
 
 if TYPE_CHECKING:
     from ..agents.inference import Inference
+
+
+Observer: TypeAlias = Callable[[Run[Any]], Awaitable[None]]
+"""Follows a run by its events, for as long as it is at work."""
 
 
 class Resumed(NamedTuple):
@@ -57,6 +62,7 @@ class Runtime:
         limit: tasks of one run at work at the same time; None: no limit.
         seed: makes sampling and jitter repeatable; the same seed gives the same answers.
         flows: the flows that `resume()` takes up runs of, besides those that are started here.
+        observers: each is called with every run that is at work here, and follows it; see tracing.py.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Runtime:
         limit: int | None = None,
         seed: int = 0,
         flows: Iterable[Flow[Any, Any]] = (),
+        observers: Iterable[Observer] = (),
     ) -> None:
         self.log = _log_of(log)
         self._lazy = LazyEngine(device)  # opens nothing until asked
@@ -75,6 +82,7 @@ class Runtime:
         self._limit = limit
         self._seed = seed
         self._flows = {flow.name: flow for flow in flows}
+        self._observers = tuple(observers)
         self._keyed: dict[str, Run[Any]] = {}  # runs that were started with an idempotency key
         self._starting: dict[tuple[str, str], anyio.Lock] = {}  # one start at a time for a flow and a key
         self._limiters: dict[object, anyio.CapacityLimiter] = {}
@@ -92,13 +100,17 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._group is not None:
-            group, self._group = self._group, None
-            group.cancel_scope.cancel()
-            # The block's own error is not handed to the group, which would wrap it in an ExceptionGroup.
-            await group.__aexit__(None, None, None)
-        await self._lazy.__aexit__(kind, error, trace)
-        await self.log.__aexit__(kind, error, trace)
+        try:
+            if self._group is not None:
+                group, self._group = self._group, None
+                group.cancel_scope.cancel()
+                # The block's own error is not handed to the group, which would wrap it in an ExceptionGroup.
+                await group.__aexit__(None, None, None)
+        finally:  # also where the block was cancelled
+            try:
+                await self._lazy.__aexit__(kind, error, trace)
+            finally:
+                await self.log.__aexit__(kind, error, trace)
 
     @property
     def engine(self) -> "Inference":
@@ -195,7 +207,7 @@ class Runtime:
         group = self._opened()
         taken = await self._read(flow, run, pin=False)
         commands = await taken.retry(by)
-        group.start_soon(taken.serve, commands, name=taken.id)
+        self._serve(group, taken, commands)
         return taken
 
     async def fork(
@@ -228,7 +240,7 @@ class Runtime:
         lease = await self.log.begin(fork.facts, flow.registry, definition)
         new: Run[Out] = Run(self, flow, identity)
         new.take_up(fork.state, fork.facts, lease)
-        group.start_soon(new.serve, fork.commands, name=identity)
+        self._serve(group, new, fork.commands)
         return new
 
     async def _begin(
@@ -240,14 +252,19 @@ class Runtime:
             run.id, 1, time.time(), flow.name, message, thread, key, self._seed, self._limit, definition=digest
         )
         commands = await run.begin(started, definition)
-        group.start_soon(run.serve, commands, name=run.id)
+        self._serve(group, run, commands)
         return run
+
+    def _serve(self, group: TaskGroup, run: Run[Any], commands: Sequence[Command]) -> None:
+        group.start_soon(run.serve, commands, name=run.id)
+        for observer in self._observers:
+            group.start_soon(observer, run, name=f"{run.id} observed")
 
     async def _take_up(self, group: TaskGroup, flow: Flow[Any, Out], identity: str, pin: bool = False) -> Run[Out]:
         run = await self._read(flow, identity, pin)
         if not run.ended:
             commands = await run.go_on(self._limit, await serving_weights(run.facts()) if pin else {})
-            group.start_soon(run.serve, commands, name=run.id)
+            self._serve(group, run, commands)
         else:
             await self.log.release(run.lease)
         return run
