@@ -12,7 +12,7 @@ def consequence(command: Command, run: str, seq: int, at: float) -> Event | None
             return TaskStarted(run, seq, at, task.id, task.node, attempt, inputs, task.given)
         case AskReview(task=task):
             return ReviewRequested(run, seq, at, task.id, task.node, task.message)
-        case AskEffect(task=task):
+        case AskEffect(task=task, again=False):
             return EffectUnknown(run, seq, at, task.id, task.node, effect_key(run, task))
         case Finish(message=message):
             return RunFinished(run, seq, at, message)

@@ -5,6 +5,7 @@ CoterieError
 ├── WorkflowError (ValueError)        a graph cannot be built; lists every fault
 ├── LogError                          the log cannot do what it is asked
 │   ├── NoSuchRun (LookupError)
+│   ├── AmbiguousRun (LookupError)    several runs begin as what was given
 │   ├── KeyTaken                      the flow has a run with this idempotency key
 │   ├── RunHeldElsewhere              a living process has the run
 │   ├── StaleLease                    another process has taken the run over
@@ -134,6 +135,13 @@ class NoSuchRun(LogError, LookupError):
 
     def __init__(self, run: str) -> None:
         super().__init__(f"the log has no run {run!r}; `coterie runs` lists what it has")
+
+
+class AmbiguousRun(LogError, LookupError):
+    """Several runs have ids that begin alike."""
+
+    def __init__(self, beginning: str, found: Sequence[str]) -> None:
+        super().__init__(f"the ids of several runs begin with {beginning!r}: {', '.join(found)}; write more of it")
 
 
 class KeyTaken(LogError):

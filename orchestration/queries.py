@@ -14,7 +14,7 @@ from sqlalchemy.sql import Select
 
 from ..agents.messages import repair_text
 from ..agents.registry import StoredMessage
-from .errors import LogCorrupt, NoSuchRun
+from .errors import AmbiguousRun, LogCorrupt, NoSuchRun
 from .fact_rows import MESSAGE, FactRow, digests_in
 from .run_rows import checked_rows, messages_of, run_row
 from .schema import definitions, facts, messages, pruned, runs
@@ -103,14 +103,17 @@ def full_id(connection: Connection, beginning: str) -> str:
     """The id of the one run that begins so.
 
     Raises:
-        NoSuchRun: none does, or several do.
+        NoSuchRun: none does.
+        AmbiguousRun: several do.
     """
     if not beginning or repair_text(beginning) != beginning:
         raise NoSuchRun(beginning)
-    alike = select(runs.c.id).where(runs.c.id.startswith(beginning, autoescape=True)).limit(2)
-    found = connection.execute(alike).scalars().all()
-    if len(found) != 1 and beginning not in found:
+    alike = select(runs.c.id).where(runs.c.id.startswith(beginning, autoescape=True)).order_by(runs.c.id).limit(3)
+    found = connection.execute(alike).scalars().all()  # an id that is given whole comes first
+    if not found:
         raise NoSuchRun(beginning)
+    if len(found) > 1 and beginning not in found:
+        raise AmbiguousRun(beginning, found)
     return beginning if beginning in found else found[0]
 
 

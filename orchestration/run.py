@@ -291,7 +291,7 @@ class Run(Generic[Out]):
                 self._start_worker()
                 if not self._ended.is_set():
                     await self._ended.wait()
-        except* Exception as errors:  # handed to whoever awaits the result; a cancellation beside them goes on
+        except* Exception as errors:  # noqa: BLE001 - handed to whoever awaits the result; a cancellation goes on
             self._break(errors.exceptions[0] if len(errors.exceptions) == 1 else errors)
         finally:
             if not self._ended.is_set():

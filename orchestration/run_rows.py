@@ -7,10 +7,12 @@ else goes through SQLAlchemy. This file knows nothing of threads.
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import Connection, Row, select, update
 
+from ..agents.errors import MessageError
 from ..agents.messages import Message
 from ..agents.registry import Registry, StoredMessage
 from .errors import KeyTaken, LogCorrupt, LogError, NoSuchRun, StaleLease
@@ -56,6 +58,13 @@ class Head:
     ended: bool = False
 
 
+class Rows(NamedTuple):
+    """What a commit adds to a run."""
+
+    facts: list[FactRow]
+    messages: dict[str, StoredMessage]  # by digest, those that the run did not name before
+
+
 class RunRows:
     """Writes rows. Remembers the ends of the runs that this process writes, as of the last commit."""
 
@@ -91,11 +100,10 @@ class RunRows:
         """
         started = events[0]
         assert isinstance(started, RunStarted)  # noqa: S101 - every run begins with it
+        rows = self._rows_of(
+            Head(0, BEGINNING), events, registry
+        )  # first, for it may raise, and nothing is written yet
         cursor, sql = transaction
-        if started.key is not None:
-            sql.find_key.execute(cursor, flow=started.flow, key=started.key)
-            if (known := cursor.fetchone()) is not None:
-                raise KeyTaken(started.flow, started.key, known[0])
         sql.new_definition.execute(cursor, digest=started.definition, body=definition)
         sql.new_run.execute(
             cursor,
@@ -114,9 +122,11 @@ class RunRows:
             fence=1,
             worker=worker,
         )
+        if cursor.rowcount != 1:
+            sql.find_key.execute(cursor, flow=started.flow, key=started.key)
+            raise KeyTaken(started.flow, str(started.key), cursor.fetchone()[0])
         reached("run-inserted")
-        self._changed[started.run] = Head(0, BEGINNING)
-        self.append(transaction, Lease(started.run, 1), events, registry)
+        self._write(transaction, Lease(started.run, 1), Head(0, BEGINNING), rows, events)
 
     def append(self, transaction: Hot, lease: Lease, events: Sequence[Event], registry: Registry) -> None:
         """More facts of a run.
@@ -124,12 +134,17 @@ class RunRows:
         Raises:
             StaleLease: another process has taken the run over.
             LogError: what came before these facts was not kept.
+            MessageError: a message cannot be stored.
         """
         head = self._changed.get(lease.run) or self._heads.get(lease.run)
         if head is None or events[0].seq != head.seq + 1:
             raise LogError(
                 f"run {lease.run!r}: facts from number {events[0].seq} on are not kept, because those before were not"
             )
+        self._write(transaction, lease, head, self._rows_of(head, events, registry), events)
+
+    def _rows_of(self, head: Head, events: Sequence[Event], registry: Registry) -> Rows:
+        """The rows of `events`, which follow `head`."""
         stored: dict[str, StoredMessage] = {}
 
         def refer(message: Message) -> str:
@@ -138,15 +153,22 @@ class RunRows:
             return digest
 
         rows, before = [], head.hash
-        for event in events:
-            row = row_of(event, before, refer)
-            rows.append(row)
-            before = row.hash
-        state, asked = _state(events)
+        try:
+            for event in events:
+                row = row_of(event, before, refer)
+                rows.append(row)
+                before = row.hash
+        except PydanticSerializationError as error:
+            raise MessageError(f"run {events[0].run!r}: a message cannot be stored: {error}") from error
+        return Rows(rows, {digest: row for digest, row in stored.items() if digest not in head.known})
+
+    def _write(self, transaction: Hot, lease: Lease, head: Head, rows: Rows, events: Sequence[Event]) -> None:
         cursor, sql = transaction
+        state, asked = _state(events)
         ended = state not in (None, "running")
+        last = rows.facts[-1]
         place = {"run": lease.run, "held": lease.fence, "old_head": head.seq}
-        moved = {"new_head": rows[-1].seq, "new_hash": before, "now": events[-1].at, "more": asked}
+        moved = {"new_head": last.seq, "new_hash": last.hash, "now": last.at, "more": asked}
         if state is None:
             sql.new_head.execute(cursor, **place, **moved)
         else:
@@ -154,13 +176,14 @@ class RunRows:
         if cursor.rowcount != 1:
             raise StaleLease(lease.run)
         reached("head-moved")
-        if new := {digest: row for digest, row in stored.items() if digest not in head.known}:
-            sql.new_messages.execute_many(cursor, MESSAGE_COLUMNS, [(digest, *row) for digest, row in new.items()])
+        if rows.messages:
+            new = [(digest, *row) for digest, row in rows.messages.items()]
+            sql.new_messages.execute_many(cursor, MESSAGE_COLUMNS, new)
         reached("messages-inserted")
-        sql.new_facts.execute_many(cursor, FactRow._fields, rows)
+        sql.new_facts.execute_many(cursor, FactRow._fields, rows.facts)
         reached("facts-inserted")
-        head.known.update(new)
-        self._changed[lease.run] = Head(rows[-1].seq, before, head.known, [*head.added, *new], ended)
+        head.known.update(rows.messages)
+        self._changed[lease.run] = Head(last.seq, last.hash, head.known, [*head.added, *rows.messages], ended)
 
     def claim(self, connection: Connection, run: str, fence: int, worker: str) -> Lease:
         """The run is `worker`'s from now on, unless somebody was quicker."""

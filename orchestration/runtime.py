@@ -3,7 +3,7 @@
 import time
 import uuid
 import weakref
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..agents.inference import Inference
 
 
-Observer: TypeAlias = Callable[[Run[Any]], Awaitable[None]]
+Observer: TypeAlias = Callable[[Run[Any]], Coroutine[Any, Any, None]]
 """Follows a run by its events, for as long as it is at work."""
 
 

@@ -103,7 +103,7 @@ class _Step:
             case EffectIntended(task=name) if name in tasks:
                 tasks[name].intended = True
             case EffectSettled(task=name, happened=False) if name in tasks:
-                tasks[name].intended = False
+                tasks[name].intended = tasks[name].asked = False
                 self.state.ready.append((tasks[name], 0.0))
             case TimerFired(fork=fork) if fork in self.state.forks:
                 self.timed_out(self.state.forks[fork])
@@ -146,7 +146,8 @@ class _Step:
         state.ready = deque()
         for task in state.tasks.values():
             if task.unknown:
-                self.commands.append(AskEffect(task))
+                self.commands.append(AskEffect(task, again=task.asked))
+                task.asked = True
             elif task.crashes >= CRASHES:
                 self.commands.append(GiveUp(task))
             elif not task.review:
@@ -160,7 +161,7 @@ class _Step:
         if state.failed is None or state.failed.id != name:
             return
         state.failed.failures = state.failed.shortages = state.failed.crashes = 0
-        state.failed.intended = False
+        state.failed.intended = state.failed.asked = False
         state.ended, state.failed, state.suspended = False, None, True
         self.resume(state.limit)
 

@@ -73,6 +73,7 @@ class Task:
     crashes: int = 0  # attempts during which the process ended
     running: bool = False  # an attempt has begun and has not ended, so far as the log knows
     intended: bool = False  # its effect may have happened
+    asked: bool = False  # a person has been asked whether it did
 
     @property
     def review(self) -> bool:
@@ -109,6 +110,7 @@ class AskEffect(NamedTuple):
     """Leave `task` pending until a person has said whether its effect happened."""
 
     task: Task
+    again: bool = False  # the log has the question already
 
 
 class SetTimer(NamedTuple):

@@ -49,7 +49,7 @@ class Statements:
         self.find_key = Statement(
             select(runs.c.id).where(runs.c.flow == bindparam("flow"), runs.c.key == bindparam("key")), dialect
         )
-        self.new_run = Statement(insert(runs), dialect)
+        self.new_run = Statement(insert(runs).on_conflict_do_nothing(), dialect)
         self.new_messages = Statement(insert(messages).on_conflict_do_nothing(), dialect)
         self.new_facts = Statement(insert(facts), dialect)
         at_head = (

@@ -9,7 +9,7 @@ Names: https://opentelemetry.io/docs/specs/semconv/gen-ai/. Spans are made from 
 else, beside the run, so no step waits for them.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from opentelemetry import trace
@@ -35,7 +35,7 @@ from .nodes import FunctionNode
 from .run import Run
 
 
-def spans(tracer: Tracer | None = None, *, bodies: bool = False) -> Callable[[Run[Any]], Awaitable[None]]:
+def spans(tracer: Tracer | None = None, *, bodies: bool = False) -> Callable[[Run[Any]], Coroutine[Any, Any, None]]:
     """An observer for `Runtime(observers=…)`.
 
     Args:

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from ..agents.errors import MessageError
 from ..agents.ticket import Post
 from .database import Database
 from .errors import LogError, LogUnavailable
@@ -48,7 +49,7 @@ class Write:
     """Something to be written with whatever else is waiting."""
 
     def __init__(self, work: Callable[[Hot], None], reply: Reply[None]) -> None:
-        self.work = work  # raises LogError where it cannot be written; it must then have written nothing
+        self.work = work  # raises LogError or MessageError where it cannot be written, before it has written anything
         self.reply = reply
 
 
@@ -316,7 +317,7 @@ def _written(job: Write, transaction: Hot) -> bool:
         job.work(transaction)
     except LogUnavailable:
         raise
-    except LogError as error:  # this write alone is refused; it has written nothing
+    except (LogError, MessageError) as error:  # this write alone is refused; it has written nothing
         job.reply.fail(error)
         return False
     return True

@@ -1,16 +1,28 @@
 """Processes that are killed with -9 at each of their writes: nothing that was acknowledged is lost or done again."""
 
+import multiprocessing
+import shutil
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from itertools import count, takewhile
 from pathlib import Path
 
 import pytest
 
-from coterie.orchestration.crash_child import Kill
+from coterie.orchestration.crash_child import Kill, Returned, entries, perform
 from coterie.orchestration.crash_points import CrashTrialError, crash_points
+from coterie.orchestration.crash_verdict import CrashPoint, Performed, judged, seen
+from coterie.orchestration.database import Database
 from coterie.orchestration.fault_points import POINTS
 from tests.orchestration.crashes import broken, desk
+from tests.orchestration.postgresql import Server
 
 IN_THE_MIDDLE = Kill("node-answered", 9)
+ROOT = Path(__file__).parents[2]
+WRITES = "pwrite64,write,fdatasync,fsync,ftruncate,unlink"
 
 
 @pytest.mark.timeout(300)
@@ -38,6 +50,14 @@ def test_a_kill_loses_nothing_on_trio(tmp_path: Path) -> None:
     report = crash_points(desk.program, tmp_path, points=("commit-due", "told"), backend="trio")
     assert report.sound, str(report)
     assert len(report.points) > 20
+
+
+@pytest.mark.timeout(600)
+def test_a_kill_loses_nothing_on_postgresql(tmp_path: Path, postgresql: Server) -> None:
+    """The same with the log on a server."""
+    report = crash_points(desk.program, tmp_path, log=lambda folder: postgresql.database())
+    assert report.sound, str(report)
+    assert len(report.points) >= 200
 
 
 def test_a_sound_program_gives_a_sound_report(tmp_path: Path) -> None:
@@ -76,3 +96,90 @@ def test_a_program_that_never_ends_cannot_be_tried(tmp_path: Path) -> None:
     """It is performed once without a kill first, so that its own faults are not taken for those of a crash."""
     with pytest.raises(CrashTrialError, match="'failing' cannot be tried: the process ended with exit code 1"):
         crash_points(broken.failing, tmp_path)
+
+
+# An unmodified process, killed by the system when it enters one of its writes.
+
+
+@cache
+def may_trace() -> bool:
+    """Whether strace is there, and allowed to do what it is for."""
+    strace = shutil.which("strace")
+    return (
+        strace is not None and subprocess.run([strace, "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    )
+
+
+traced = pytest.mark.skipif(not may_trace(), reason="strace is not installed, or may not trace processes here")
+
+
+def alone(folder: Path, name: str, *before: str) -> Performed:
+    """The desk's program in a process of its own, started by the command `before`."""
+    journal, log = folder / f"{name}.journal", str(folder / "log.db")
+    command = [*before, sys.executable, "-m", "tests.orchestration.crashes.alone", str(folder), log, str(journal)]
+    exit_code = subprocess.run(command, cwd=ROOT, capture_output=True).returncode
+    return Performed(exit_code, entries(journal), seen(log, folder / f"{name}.seen"))
+
+
+def resumed(folder: Path) -> Performed:
+    """The program again, where a process was killed."""
+    journal, log = folder / "resumed.journal", str(folder / "log.db")
+    arguments = (desk.program, log, str(folder), str(journal), None, "asyncio")
+    process = multiprocessing.get_context("forkserver").Process(target=perform, args=arguments)
+    process.start()
+    process.join()
+    return Performed(process.exitcode, entries(journal), seen(log, folder / "resumed.seen"))
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Returned:
+    """What the desk's program returns where nothing kills it."""
+    returned = resumed(tmp_path_factory.mktemp("uninterrupted")).returned
+    assert returned is not None
+    return returned
+
+
+def killed_at_system_call(folder: Path, number: int, prepared: bool, expected: Returned) -> CrashPoint | None:
+    """What became of the program that was killed at a thread's write of this number; None: it has fewer."""
+    folder.mkdir()
+    if prepared:
+        Database(folder / "log.db").close()
+    files = [part for name in ("log.db", "log.db-wal", "log.db-shm") for part in ("-P", str(folder / name))]
+    inject = f"inject={WRITES}:signal=KILL:when={number}"
+    killed = alone(
+        folder, "killed", "strace", "-f", "-qq", "-o", "/dev/null", *files, "-e", f"trace={WRITES}", "-e", inject
+    )
+    if killed.exit_code == 0:
+        return None
+    return judged((Kill("system-call", number),), [killed, resumed(folder)], expected)  # type: ignore[arg-type]
+
+
+def killed_at(numbers: Iterable[int], folder: Path, prepared: bool, expected: Returned) -> list[CrashPoint]:
+    """What became of the program at each of `numbers`, up to the first that it does not reach."""
+    points = (killed_at_system_call(folder / str(number), number, prepared, expected) for number in numbers)
+    return list(takewhile(lambda point: point is not None, points))  # type: ignore[arg-type]
+
+
+@traced
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("prepared", "step"), [(False, 17), (True, 7)], ids=["new log", "known log"])
+def test_a_kill_at_a_system_call_loses_and_repeats_nothing(
+    prepared: bool, step: int, tmp_path: Path, expected: Returned
+) -> None:
+    """At every so many writes and flushes of the log's files: of its making, and of runs."""
+    found = killed_at(count(1, step), tmp_path, prepared, expected)
+    assert [str(point) for point in found if not point.sound] == []
+    assert len(found) > 5
+
+
+@traced
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("prepared", [False, True], ids=["new log", "known log"])
+def test_a_kill_at_any_system_call_loses_and_repeats_nothing(
+    prepared: bool, tmp_path: Path, expected: Returned
+) -> None:
+    """At each of them."""
+    found = killed_at(count(1), tmp_path, prepared, expected)
+    assert [str(point) for point in found if not point.sound] == []
+    assert len(found) > 100

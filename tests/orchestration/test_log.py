@@ -1,20 +1,46 @@
-"""The log in memory: what was committed can be read, by run, by key and by thread."""
+"""What every log promises: in memory, in SQLite and in PostgreSQL. And what only a database can."""
 
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
-from coterie.agents import Exchange, Message
-from coterie.orchestration import MemoryLog
+from coterie.agents import Exchange, Message, Origin, Passage
+from coterie.agents.errors import NotDurable
+from coterie.agents.registry import Registry
+from coterie.orchestration import Approve, Edit, KeyTaken, Log, LogCorrupt, MemoryLog, NoSuchRun, Reject, StaleLease
+from coterie.orchestration.database_log import DatabaseLog
+from coterie.orchestration.errors import LogError
 from coterie.orchestration.events import (
+    KINDS,
+    EffectIntended,
+    EffectSettled,
+    EffectUnknown,
     Event,
+    InputSwapped,
+    ReviewAnswered,
+    ReviewRequested,
     RunCancelled,
+    RunFailed,
     RunFinished,
+    RunResumed,
     RunStarted,
+    RunSuspended,
+    TaskFailed,
     TaskFinished,
+    TaskRetried,
     TaskStarted,
+    TimerFired,
 )
-from coterie.orchestration.log import exchanges
+from coterie.orchestration.queries import verify
+from coterie.orchestration.schema import messages, runs
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +49,14 @@ class Text(Message):
     text: str
 
 
-class Longer(Text):
-    more: str
+class Deep(Message):
+    passages: list[Passage]
+    score: float
+
+
+REGISTRY = Registry([Text, Deep, Passage])
+DEFINITION = {"flow": "flow", "nodes": {}}
+MADE = Text(text="é\u202e🙂 ").made_by(Origin(role="desk/mood", weights="a" * 64, alternatives=(("good", 0.5),)))
 
 
 def text(value: str = "x") -> Text:
@@ -32,7 +64,7 @@ def text(value: str = "x") -> Text:
 
 
 def started(run: str, **settings: Any) -> RunStarted:
-    return RunStarted(run=run, seq=1, at=0.0, flow="flow", message=text(), **settings)
+    return RunStarted(run=run, seq=1, at=1.5, flow="flow", message=text(), definition="d", **settings)
 
 
 def turn(run: str, seq: int, told: Any, answered: Any, node: str = "talk") -> tuple[Event, Event]:
@@ -43,63 +75,307 @@ def turn(run: str, seq: int, told: Any, answered: Any, node: str = "talk") -> tu
     )
 
 
-async def test_events_are_read_from_a_number_on() -> None:
-    """In order; nothing for a run that does not exist."""
-    log = MemoryLog()
-    facts = (started("r"), *turn("r", 2, text(), text()), RunFinished(run="r", seq=4, at=0.0, message=text()))
-    await log.commit("r", facts[:1])
-    await log.commit("r", facts[1:])
-    assert list(log.read("r")) == list(facts)
-    assert list(log.read("r", after=2)) == list(facts[2:])
-    assert list(log.read("r", after=4)) == []
-    assert list(log.read("nobody")) == []
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def log(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Log]:
+    """An open log of each kind."""
+    if request.param == "memory":
+        made: Log = MemoryLog()
+    elif request.param == "sqlite":
+        made = DatabaseLog(tmp_path / "desk.db")
+    else:
+        made = DatabaseLog(request.getfixturevalue("postgresql").database())
+    async with made:
+        yield made
 
 
-async def test_a_run_is_found_by_its_flow_and_key() -> None:
-    """The same key may be used by another flow."""
-    log = MemoryLog()
-    await log.commit("r", (started("r", key="mail-1"),))
-    assert log.find("flow", "mail-1") == "r"
-    assert log.find("flow", "mail-2") is None
-    assert log.find("other", "mail-1") is None
+@pytest.fixture
+async def durable(database: str, anyio_backend: str) -> AsyncIterator[DatabaseLog]:
+    """An open log in a database."""
+    async with DatabaseLog(database) as opened:
+        yield opened
 
 
-async def test_a_thread_lists_its_runs_oldest_first() -> None:
-    """Runs without a thread belong to none."""
-    log = MemoryLog()
-    for run, thread in (("a", "t"), ("b", None), ("c", "t")):
-        await log.commit(run, (started(run, thread=thread),))
-    assert list(log.thread("t")) == ["a", "c"]
-    assert list(log.thread("nobody")) == []
+def every_kind(run: str) -> list[Event]:
+    """A fact of each kind, with messages of every shape; what they say together makes no sense."""
+    deep = Deep(passages=[Passage(id="p", text="t", score=0.25)], score=-0.5)
+    stamps = iter((run, number, 1.7e9 + number / 3) for number in range(2, 100))
+    return [
+        RunStarted(run, 1, 1.7e9, "flow", MADE, "thread", "key", 7, 3, "d", {"role": "digest"}, "old", "task"),
+        RunResumed(*next(stamps), limit=None, releases={"role": ""}),
+        RunSuspended(*next(stamps)),
+        TaskStarted(*next(stamps), "a", "a", 2, [MADE, [text("1"), deep]], {"asked": MADE}),
+        TaskFinished(*next(stamps), "a", "a", [deep, text("2")]),
+        TaskFinished(*next(stamps), "b", "b", None),
+        TaskFailed(*next(stamps), "c", "c", 1, "OSError", "no \u202e", ("builtins.OSError",), 0.125),
+        TaskRetried(*next(stamps), "c", "anna"),
+        InputSwapped(*next(stamps), "c", "c", deep),
+        EffectIntended(*next(stamps), "d", "d", 1, "r/d"),
+        EffectUnknown(*next(stamps), "d", "d", "r/d"),
+        EffectSettled(*next(stamps), "d", "d", True, "anna"),
+        ReviewRequested(*next(stamps), "e", "e", MADE),
+        ReviewAnswered(*next(stamps), "e", "e", Approve(by="anna")),
+        ReviewAnswered(*next(stamps), "e", "e", Edit(message=deep, by="anna")),
+        ReviewAnswered(*next(stamps), "e", "e", Reject(reason="no", by="anna")),
+        TimerFired(*next(stamps), "a>b"),
+        RunFailed(*next(stamps), "c", "RunFailed", "no"),
+        RunCancelled(*next(stamps)),
+        RunFinished(*next(stamps), deep),
+    ]
 
 
-async def test_ended_runs_beyond_the_latest_are_forgotten() -> None:
+async def test_facts_are_read_back_as_they_were_kept(log: Log) -> None:
+    """Every kind of fact, with its messages, their origins, and times to the last bit."""
+    facts = every_kind("r")
+    assert {type(fact) for fact in facts} == set(KINDS.values())
+    lease = await log.begin(facts[:1], REGISTRY, DEFINITION)
+    await log.commit(lease, facts[1:])
+    found = list(await log.read("r", REGISTRY))
+    assert found == facts
+    assert [type(fact) for fact in found] == [type(fact) for fact in facts]
+    first: Any = found[0]
+    assert first.message.origin == MADE.origin
+    assert dict(await log.definition("d")) == DEFINITION
+
+
+async def test_a_run_that_does_not_exist_cannot_be_read_or_claimed(log: Log) -> None:
+    """The error says what to do."""
+    with pytest.raises(NoSuchRun, match="the log has no run 'nobody'"):
+        await log.read("nobody", REGISTRY)
+    with pytest.raises(NoSuchRun):
+        await log.claim("nobody", REGISTRY)
+
+
+async def test_a_key_belongs_to_one_run_of_a_flow(log: Log) -> None:
+    """The second start is told which; the same key may be used by another flow."""
+    await log.begin([started("r", key="mail-1")], REGISTRY, DEFINITION)
+    with pytest.raises(KeyTaken, match="it is run 'r'") as taken:
+        await log.begin([started("s", key="mail-1")], REGISTRY, DEFINITION)
+    assert taken.value.run == "r"
+    await log.begin([started("t", key="mail-1")._replace(flow="other")], REGISTRY, DEFINITION)
+    assert await log.find("flow", "mail-1") == "r"
+    assert await log.find("other", "mail-1") == "t"
+    assert await log.find("flow", "mail-2") is None
+
+
+async def test_a_lease_ends_when_the_run_is_claimed_again(log: Log) -> None:
+    """What the former holder commits then is refused, and not kept."""
+    old = await log.begin([started("r")], REGISTRY, DEFINITION)
+    new = await log.claim("r", REGISTRY)
+    assert new.fence > old.fence
+    with pytest.raises(StaleLease, match="taken over by another process"):
+        await log.commit(old, turn("r", 2, text("old"), text()))
+    lease = await log.claim("r", REGISTRY)
+    await log.commit(lease, turn("r", 2, text("new"), text()))
+    found: Any = (await log.read("r", REGISTRY))[1]
+    assert found.inputs == [text("new")]
+
+
+async def test_runs_that_have_not_ended_are_listed_oldest_first(log: Log) -> None:
+    """Of one flow; a failed run that is retried has not ended."""
+    for number, run in enumerate("cab"):
+        await log.begin([started(run)._replace(at=float(number))], REGISTRY, DEFINITION)
+    await log.begin([started("z")._replace(flow="other")], REGISTRY, DEFINITION)
+    ended = await log.claim("a", REGISTRY)
+    await log.commit(ended, [RunFailed("a", 2, 0.0, "n", "E", "why")])
+    assert list(await log.unfinished("flow")) == ["c", "b"]
+    again = await log.claim("a", REGISTRY)
+    await log.commit(again, [TaskRetried("a", 3, 0.0, "n", "anna")])
+    assert list(await log.unfinished("flow")) == ["c", "a", "b"]
+
+
+async def test_exchanges_are_the_turns_of_one_node_in_the_other_runs(log: Log) -> None:
+    """Answers without a message, lists, other nodes, other threads and the asking run are left out."""
+    for number, (run, thread, facts) in enumerate(
+        [
+            ("a", "t", (*turn("a", 2, text("a"), text("A")), *turn("a", 4, text(), None))),
+            ("b", "t", turn("b", 2, text("b"), text("B"), node="other")),
+            ("c", "t", turn("c", 2, text("c"), text("C"))),
+            ("d", "u", turn("d", 2, text("d"), text("D"))),
+            ("e", "t", turn("e", 2, [text("e")], text("E"))),
+        ]
+    ):
+        await log.begin([started(run, thread=thread)._replace(at=float(number)), *facts], REGISTRY, DEFINITION)
+    first, third = Exchange(text("a"), text("A")), Exchange(text("c"), text("C"))
+    assert list(await log.exchanges("t", "talk", REGISTRY, "c")) == [first]
+    assert list(await log.exchanges("t", "talk", REGISTRY, "new")) == [first, third]
+
+
+async def test_the_log_in_memory_forgets_ended_runs_beyond_the_latest() -> None:
     """Open runs, runs with a key and runs of a thread are kept."""
     log = MemoryLog(keep=1)
     for run, settings in (("keyed", {"key": "k"}), ("threaded", {"thread": "t"}), ("old", {}), ("new", {})):
-        await log.commit(run, (started(run, **settings),))
-    await log.commit("open", (started("open"),))
+        await log.begin([started(run, **settings)], REGISTRY, DEFINITION)
+    await log.begin([started("open")], REGISTRY, DEFINITION)
     for run in ("keyed", "threaded", "old", "new"):
-        await log.commit(run, (RunCancelled(run=run, seq=2, at=0.0),))
-    kept = [run for run in ("keyed", "threaded", "old", "new", "open") if log.read(run)]
-    assert kept == ["keyed", "threaded", "new", "open"]
+        await log.commit(await log.claim(run, REGISTRY), [RunCancelled(run=run, seq=2, at=0.0)])
+    assert [run for run in ("keyed", "threaded", "new", "open") if await log.read(run, REGISTRY)]
+    with pytest.raises(NoSuchRun):
+        await log.read("old", REGISTRY)
 
 
-async def test_exchanges_are_the_turns_of_one_node_in_the_other_runs() -> None:
-    """Answers without a message, other nodes and the asking run are left out."""
+async def test_the_log_in_memory_has_no_transactions() -> None:
+    """The error says what to write instead."""
     log = MemoryLog()
-    await log.commit("a", (started("a", thread="t"), *turn("a", 2, text("a"), text("A")), *turn("a", 4, text(), None)))
-    await log.commit("b", (started("b", thread="t"), *turn("b", 2, text("b"), text("B"), node="other")))
-    await log.commit("c", (started("c", thread="t"), *turn("c", 2, text("c"), text("C"))))
-    assert exchanges(log, "t", "talk", "c") == [Exchange(text("a"), text("A"))]
-    assert exchanges(log, "t", "talk", "d") == [Exchange(text("a"), text("A")), Exchange(text("c"), text("C"))]
+    lease = await log.begin([started("r")], REGISTRY, DEFINITION)
+    with pytest.raises(NotDurable, match=r"use Runtime\(log='desk.db'\)"):
+        await log.transact(lease, [], list)
 
 
-async def test_exchanges_leave_out_nodes_that_take_no_single_message() -> None:
-    """A node behind a join is told a list, which is no turn of a conversation."""
-    log = MemoryLog()
-    await log.commit("a", (started("a", thread="t"), *turn("a", 2, [text("a")], text("A"))))
-    assert exchanges(log, "t", "talk", "b") == []
+# Logs in databases.
+
+NOTES = Table("notes", MetaData(), Column("number", Integer, primary_key=True))
+
+
+async def counted(log: DatabaseLog, table: Table) -> int:
+    chosen = select(func.count()).select_from(table)
+    return await log.call(lambda database: database.read(lambda found: found.execute(chosen).scalar_one()))
+
+
+async def noting(log: DatabaseLog) -> None:
+    def make(database: Any) -> None:
+        with database.write() as connection:
+            NOTES.create(connection)
+
+    await log.call(make)
+
+
+async def test_facts_that_leave_a_gap_are_refused(durable: DatabaseLog) -> None:
+    """Nothing of them is kept, and the log is sound."""
+    lease = await durable.begin([started("r")], REGISTRY, DEFINITION)
+    with pytest.raises(LogError, match="facts from number 3 on are not kept"):
+        await durable.commit(lease, turn("r", 3, text(), text()))
+    assert len(await durable.read("r", REGISTRY)) == 1
+    assert (await durable.call(lambda database: database.read(verify))).sound
+
+
+async def test_a_commit_that_cannot_be_encoded_leaves_what_was_before(durable: DatabaseLog) -> None:
+    """A message of a type that the flow does not have; other runs are not touched by it."""
+
+    class Strange(Message):
+        text: str
+
+    lease = await durable.begin([started("r")], REGISTRY, DEFINITION)
+    other = await durable.begin([started("s")], REGISTRY, DEFINITION)
+    failed: list[Exception] = []
+
+    async def strange() -> None:
+        try:
+            await durable.commit(lease, turn("r", 2, Strange(text="x"), text()))
+        except Exception as error:  # noqa: BLE001 - looked at below
+            failed.append(error)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(strange)
+        group.start_soon(durable.commit, other, turn("s", 2, text(), text()))
+    assert "'Strange' is not a message type" in str(failed[0])
+    assert len(await durable.read("r", REGISTRY)) == 1
+    assert len(await durable.read("s", REGISTRY)) == 3
+
+
+async def test_actions_and_facts_are_kept_together(durable: DatabaseLog) -> None:
+    """`follow` is called once the actions are done."""
+    await noting(durable)
+    lease = await durable.begin([started("r")], REGISTRY, DEFINITION)
+    order: list[str] = []
+
+    def act(connection: Any) -> None:
+        order.append("action")
+        connection.execute(insert(NOTES).values(number=1))
+
+    def follow() -> Sequence[Event]:
+        order.append("follow")
+        return turn("r", 2, text(), text())
+
+    await durable.transact(lease, [act], follow)
+    assert order == ["action", "follow"]
+    assert await counted(durable, NOTES) == 1
+    assert len(await durable.read("r", REGISTRY)) == 3
+
+
+async def test_an_action_that_raises_leaves_nothing(durable: DatabaseLog) -> None:
+    """Neither its own rows nor facts; its error is told; writes that came meanwhile are kept."""
+    await noting(durable)
+    lease = await durable.begin([started("r")], REGISTRY, DEFINITION)
+    other = await durable.begin([started("s")], REGISTRY, DEFINITION)
+
+    def act(connection: Any) -> None:
+        connection.execute(insert(NOTES).values(number=1))
+        raise ValueError("no")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(durable.commit, other, turn("s", 2, text(), text()))
+        with pytest.raises(ValueError, match="no"):
+            await durable.transact(lease, [act], lambda: turn("r", 2, text(), text()))
+    assert await counted(durable, NOTES) == 0
+    assert len(await durable.read("r", REGISTRY)) == 1
+    assert len(await durable.read("s", REGISTRY)) == 3
+    await durable.commit(lease, turn("r", 2, text(), text()))
+
+
+async def test_actions_that_nobody_wants_any_more_are_undone(durable: DatabaseLog) -> None:
+    """Where `follow` gives no facts, because the task was cancelled meanwhile."""
+    await noting(durable)
+    lease = await durable.begin([started("r")], REGISTRY, DEFINITION)
+    await durable.transact(lease, [lambda connection: connection.execute(insert(NOTES).values(number=1))], list)
+    assert await counted(durable, NOTES) == 0
+
+
+async def test_writes_that_come_during_a_transaction_join_it(durable: DatabaseLog) -> None:
+    """In the order in which they came, also of the same run."""
+    await noting(durable)
+    lease = await durable.begin([started("r")], REGISTRY, DEFINITION)
+    leases = [await durable.begin([started(f"s{number}")], REGISTRY, DEFINITION) for number in range(5)]
+
+    def act(connection: Any) -> None:
+        connection.execute(insert(NOTES).values(number=1))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(durable.transact, lease, [act], lambda: turn("r", 2, text(), text()))
+        for number, other in enumerate(leases):
+            group.start_soon(durable.commit, other, turn(f"s{number}", 2, text(), text()))
+    assert [len(await durable.read(one.run, REGISTRY)) for one in (lease, *leases)] == [3] * 6
+    assert (await durable.call(lambda database: database.read(verify))).sound
+
+
+async def test_a_message_is_stored_once(durable: DatabaseLog) -> None:
+    """However many facts and runs name it; another origin makes another row."""
+    for run in ("r", "s"):
+        lease = await durable.begin([started(run)], REGISTRY, DEFINITION)
+        await durable.commit(lease, [*turn(run, 2, text(), text()), *turn(run, 4, text(), MADE)])
+    assert await counted(durable, messages) == 2
+
+
+async def test_what_was_kept_is_there_in_the_next_process(database: str) -> None:
+    """A log that is opened again has its runs, and they can be claimed."""
+    async with DatabaseLog(database) as first:
+        await first.begin([started("r"), *turn("r", 2, text(), MADE)], REGISTRY, DEFINITION)
+    async with DatabaseLog(database) as second:
+        lease = await second.claim("r", REGISTRY)
+        await second.commit(lease, [RunFinished("r", 4, 0.0, text())])
+        assert len(await second.read("r", REGISTRY)) == 4
+        assert await counted(second, runs) == 1
+
+
+async def test_a_log_file_belongs_to_its_owner_alone(tmp_path: Path) -> None:
+    """Also the files that SQLite keeps beside it."""
+    async with DatabaseLog(tmp_path / "desk.db") as log:
+        await log.begin([started("r")], REGISTRY, DEFINITION)
+        files = [path for path in tmp_path.iterdir() if path.is_file()]  # noqa: ASYNC240 - nothing else is at work
+        assert {path.name for path in files} >= {"desk.db", "desk.db-wal", "desk.db-lock"}
+        if os.name == "posix":
+            assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+async def test_a_message_that_was_changed_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    """Its row is named."""
+    async with DatabaseLog(tmp_path / "desk.db") as log:
+        await log.begin([started("r")], REGISTRY, DEFINITION)
+    with closing(sqlite3.connect(tmp_path / "desk.db")) as connection:
+        connection.execute("UPDATE messages SET kind = 'Deep'")
+        connection.commit()
+    async with DatabaseLog(tmp_path / "desk.db") as log:
+        with pytest.raises(LogCorrupt, match="its content does not fit its digest"):
+            await log.read("r", REGISTRY)
 
 
 def test_a_fact_never_changes() -> None:
