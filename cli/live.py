@@ -19,12 +19,16 @@ from rich.text import Text
 
 from ..orchestration.events import (
     TERMINAL,
+    EffectSettled,
+    EffectUnknown,
     Event,
     ReviewAnswered,
     ReviewRequested,
     RunFinished,
+    RunResumed,
     TaskFailed,
     TaskFinished,
+    TaskRetried,
     TaskStarted,
     TokenDelta,
 )
@@ -44,61 +48,76 @@ class Counts:
 
     total: int
     began: float = field(default_factory=time.monotonic)  # seconds
-    runs: Counter[str] = field(default_factory=Counter)
+    runs: dict[str, str] = field(default_factory=dict)  # label -> running, done or failed
     nodes: dict[str, Counter[str]] = field(default_factory=dict)
+    open: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # run, task -> node, running or waiting
     texts: dict[tuple[str, str], str] = field(default_factory=dict)  # run and task -> what has been written
-    tokens: int = 0
 
     def take(self, label: str, event: Event | TokenDelta) -> None:
         """Count one event of the run called `label`."""
         match event:
-            case TaskStarted(node=node, attempt=attempt):
-                self.node(node)["running"] += 1
+            case TaskStarted(task=task, node=node, attempt=attempt):
+                self.begin(label, task, node, "running")
                 self.node(node)["retried"] += attempt > 1
+            case ReviewRequested(task=task, node=node) | EffectUnknown(task=task, node=node):
+                self.begin(label, task, node, "waiting")
+            case ReviewAnswered(task=task) | EffectSettled(task=task):
+                self.end(label, task)
             case TaskFinished(task=task, node=node):
-                self.node(node).update({"running": -1, "done": 1})
-                self.texts.pop((label, task), None)
+                self.end(label, task)
+                self.node(node)["done"] += 1
             case TaskFailed(task=task, node=node):
-                self.node(node).update({"running": -1, "failed": 1})
-                self.texts.pop((label, task), None)
-            case ReviewRequested(node=node):
-                self.node(node)["waiting"] += 1
-                self.runs["waiting"] += 1
-            case ReviewAnswered(node=node):
-                # The answer's TaskFinished takes one from "running" as well, which a review never was.
-                self.node(node).update({"waiting": -1, "running": 1})
-                self.runs["waiting"] -= 1
+                self.end(label, task)
+                self.node(node)["failed"] += 1
             case TokenDelta(task=task, text=text):
                 self.texts[label, task] = (self.texts.get((label, task), "") + text)[-400:]
-                self.tokens += 1
+            case RunResumed():  # what was at work begins again; what waits goes on waiting
+                self.end_all(label, "running")
+            case TaskRetried():
+                self.runs[label] = "running"
             case _ if isinstance(event, TERMINAL):
-                self.runs["running"] -= 1
-                self.runs["done" if isinstance(event, RunFinished) else "failed"] += 1
+                self.end_all(label, "running", "waiting")
+                self.runs[label] = "done" if isinstance(event, RunFinished) else "failed"
             case _:
                 pass
+
+    def begin(self, label: str, task: str, node: str, state: str) -> None:
+        self.end(label, task)
+        self.open[label, task] = node, state
+        self.node(node)[state] += 1
+
+    def end(self, label: str, task: str) -> None:
+        self.texts.pop((label, task), None)
+        if (label, task) in self.open:
+            node, state = self.open.pop((label, task))
+            self.node(node)[state] -= 1
+
+    def end_all(self, label: str, *states: str) -> None:
+        for (run, task), (_, state) in list(self.open.items()):
+            if run == label and state in states:
+                self.end(run, task)
 
     def node(self, name: str) -> Counter[str]:
         return self.nodes.setdefault(name, Counter())
 
-    @property
-    def settled(self) -> int:
-        return self.runs["done"] + self.runs["failed"] + self.runs["waiting"]
+    def states(self) -> Counter[str]:
+        """How many runs are done, failed, running, or waiting: only people can make them go on."""
+        busy = {label for (label, _), (_, state) in self.open.items() if state == "running"}
+        waiting = {label for label, _ in self.open} - busy
+        return Counter("waiting" if label in waiting else state for label, state in self.runs.items())
 
     def line(self) -> str:
         """Counts, rate and time left in one line."""
+        states = self.states()
+        settled = states["done"] + states["failed"] + states["waiting"]
         elapsed = time.monotonic() - self.began
-        rate = self.settled / elapsed if elapsed > 0 else 0.0
-        left = (self.total - self.settled) / rate if rate else None
-        running = self.runs["running"] - self.runs["waiting"]
-        parts = [
-            f"{self.settled} of {self.total}",
-            f"done {self.runs['done']}",
-            f"running {running}",
-            f"waiting {self.runs['waiting']}",
-            f"failed {self.runs['failed']}",
-            f"{rate * 60:.0f} a minute",
-        ]
-        if left is not None and self.settled < self.total:
+        rate = settled / elapsed if elapsed > 0 else 0.0
+        left = (self.total - settled) / rate if rate else None
+        counts = [f"{state} {states[state]}" for state in ("done", "running", "waiting", "failed")]
+        parts = [f"{settled} of {self.total}", *counts]
+        if self.total > 1:
+            parts.append(f"{rate * 60:.0f} a minute")
+        if left is not None and settled < self.total:
             parts.append(f"{left:.0f} s left")
         return " · ".join(parts)
 
@@ -113,6 +132,7 @@ class LiveRuns:
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._counts = Counts(total)
+        self._seen: dict[str, tuple[Run[Any], int]] = {}  # by label: the number of the last fact that was counted
         self._note = ""
         self._asking = anyio.Lock()
         self._live = Live(console=console, refresh_per_second=REFRESHES, transient=True, get_renderable=self.render)
@@ -129,6 +149,9 @@ class LiveRuns:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for label, (run, seen) in self._seen.items():  # what has happened since the view last had its turn
+            for fact in run.facts(seen):
+                self._counts.take(label, fact)
         if self._live.is_started:  # first, for what is awaited below may be cancelled
             self._live.stop()
         self._console.print(Text(self._counts.line(), style="dim"))
@@ -140,7 +163,8 @@ class LiveRuns:
         """Count the events of `run` until it ends."""
         if self._group is None:
             raise RuntimeError("the view is not open; use `async with LiveRuns(…) as view`")
-        self._counts.runs["running"] += 1
+        self._counts.runs[label] = "running"
+        self._seen[label] = run, 0
         self._group.start_soon(self._follow, run, label)
 
     def say(self, note: str) -> None:
@@ -161,6 +185,8 @@ class LiveRuns:
     async def _follow(self, run: Run[Any], label: str) -> None:
         async for event in run.events():
             self._counts.take(label, event)
+            if not isinstance(event, TokenDelta):
+                self._seen[label] = run, event.seq
 
     async def _print_lines(self) -> None:
         while True:

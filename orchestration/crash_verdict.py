@@ -102,7 +102,7 @@ def _read(connection: Connection) -> Seen:
 
 
 def judged(kills: tuple[Kill, ...], lives: Sequence[Performed], expected: Returned) -> CrashPoint:
-    """What became of a program that had these `lives`, the last of them without a kill, and had to return `expected`."""
+    """What became of a program that had these `lives`, the last one without a kill, and had to return `expected`."""
     last = lives[-1]
     survived = [life.failure for life in lives[:-1] if abs(life.exit_code or 0) != KILL]
     return CrashPoint(

@@ -191,7 +191,7 @@ def missing(connection: Connection, witness: Witness | None) -> list[str]:
 
 def _check_messages(connection: Connection, verdict: Verdict) -> set[str]:
     stored: set[str] = set()
-    for digest, *columns in connection.execution_options(yield_per=1000).execute(select(messages)):
+    for digest, *columns in connection.execute(select(messages), execution_options={"yield_per": 1000}):
         verdict.messages += 1
         stored.add(digest)
         if StoredMessage(*columns).digest() != digest:

@@ -1,0 +1,135 @@
+"""Logs of other versions: older ones are brought up to date wholly or not at all, newer ones are refused."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+from sqlalchemy import inspect
+
+from coterie.agents import Message
+from coterie.orchestration import Flow, LogUnavailable, Runtime, Workflow, node, replay
+from coterie.orchestration.database import Database
+from coterie.orchestration.database_log import DatabaseLog
+from coterie.orchestration.migrations.versions import first
+from coterie.orchestration.queries import verify
+from coterie.orchestration.schema import HEAD, metadata
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+class Question(Message):
+    text: str
+
+
+class Answer(Message):
+    text: str
+
+
+@node
+async def think(question: Question) -> Answer:
+    return Answer(text=question.text.upper())
+
+
+@node
+async def print_it(answer: Answer) -> Answer:
+    return answer
+
+
+def golden_flow() -> Flow[Question, Answer]:
+    """The flow that the golden logs hold a run of. It must never change."""
+    flow = Workflow("golden", Question, Answer)
+    flow.start(think)
+    flow.edge(think, print_it)
+    flow.end(print_it)
+    return flow.build()
+
+
+def test_the_tables_are_those_that_the_migrations_make(database: str) -> None:
+    """Column by column: schema.py and the last migration say the same."""
+    opened = Database(database)
+    try:
+        found = opened.read(
+            lambda connection: {
+                table: {column["name"] for column in inspect(connection).get_columns(table)}
+                for table in inspect(connection).get_table_names()
+            }
+        )
+    finally:
+        opened.close()
+    assert found.pop("alembic_version")
+    assert found == {table.name: {column.name for column in table.columns} for table in metadata.tables.values()}
+
+
+@pytest.mark.parametrize("version", sorted(path.stem for path in GOLDEN.glob("*.sql")))
+def test_a_log_of_every_earlier_version_is_read_and_replayed(tmp_path: Path, version: str) -> None:
+    """As it was written then: it verifies, replays, and can be gone on with."""
+    place = tmp_path / "desk.db"
+    with closing(sqlite3.connect(place)) as connection:
+        connection.executescript((GOLDEN / f"{version}.sql").read_text(encoding="utf-8"))
+
+    async def read() -> None:
+        async with Runtime(log=place) as runtime:
+            log = runtime.log
+            assert isinstance(log, DatabaseLog)
+            assert (await log.call(lambda one: one.read(verify))).faults == []
+            (identity,) = await log.unfinished("golden")
+            assert (await replay(log, golden_flow(), identity)).divergences == ()
+            run = await runtime.resume_run(golden_flow(), identity)
+            assert (await run.result()).text == "GOLD"
+
+    anyio.run(read)
+
+
+def test_a_log_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """In a sentence that says what to do; nothing is changed."""
+    place = tmp_path / "desk.db"
+    Database(place).close()
+    with closing(sqlite3.connect(place)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    with pytest.raises(LogUnavailable, match=r"has the tables of version 9999, .* use the Coterie that made it"):
+        Database(place)
+
+
+def test_a_migration_happens_wholly_or_not_at_all(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that breaks off half-way leaves what was there, and the next one that works does all of it."""
+    whole = first.op.create_table
+    made: list[str] = []
+
+    def breaks(name: str, *columns: object, **settings: object) -> object:
+        made.append(name)
+        if name == "messages":
+            raise KeyboardInterrupt
+        return whole(name, *columns, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.op.create_table", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            Database(database)
+    assert made == ["runs", "facts", "messages"]
+    opened = Database(database)
+    try:
+        tables = opened.read(lambda connection: set(inspect(connection).get_table_names()))
+        assert tables == {"alembic_version", *(table.name for table in metadata.tables.values())}
+    finally:
+        opened.close()
+
+
+@pytest.mark.anyio
+async def test_two_that_open_a_new_log_at_once_both_work(database: str) -> None:
+    """One makes the tables, the other finds them."""
+
+    async def opened() -> None:
+        async with DatabaseLog(database) as log:
+            assert await log.find("flow", "key") is None
+
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(opened)
+
+
+def test_the_newest_version_is_known_to_its_migrations() -> None:
+    """The name in schema.py is that of the last step."""
+    assert first.revision == HEAD
