@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 SOURCES := $(shell find agents orchestration tuning cli -name '*.py' -o -name py.typed)
 
-.PHONY: demo test lint bench clean help
+.PHONY: demo test nightly lint bench clean help
 
 demo: $(VENV)/.package  ## Install, fetch the base checkpoints, and answer questions about four invented companies
 	$(BIN)/coterie models fetch
@@ -14,14 +14,18 @@ demo: $(VENV)/.package  ## Install, fetch the base checkpoints, and answer quest
 test: $(VENV)/.package $(VENV)/.test  ## Run the whole test suite against the installed package
 	$(BIN)/python -m pytest
 
+nightly: $(VENV)/.package $(VENV)/.test  ## Run the long tests: 50,000 drawn graphs, 20,000 simulated worlds, every system call
+	HYPOTHESIS_EXAMPLES=50000 SIMULATION_SEEDS=20000 MACHINE_EXAMPLES=300 $(BIN)/python -m pytest --override-ini timeout=0 -m "nightly or not nightly" tests/orchestration
+
 lint: $(VENV)/.package $(VENV)/.test $(VENV)/.lint  ## Check style, and types on the installed package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml -p coterie.agents -p coterie.orchestration -p coterie.tuning -p coterie.cli
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/.package  ## Measure orchestration beside its peers and, with TATQA=folder, retrieval beside its own
+bench: $(VENV)/.package  ## Measure orchestration and durability beside their peers and, with TATQA=folder, retrieval beside its own
 	$(BIN)/python benchmarks/orchestration.py
+	$(BIN)/python benchmarks/durability.py
 	$(if $(TATQA),$(BIN)/python benchmarks/retrieval.py $(TATQA),@echo "retrieval was left out: give TATQA=folder with test_passages.jsonl and test_queries.jsonl")
 
 $(VENV)/.dependencies: pyproject.toml constraints.txt
