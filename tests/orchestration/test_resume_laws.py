@@ -17,6 +17,7 @@ from coterie.orchestration.rebuild import rebuild
 from coterie.orchestration.state import Fail, Finish
 from tests.orchestration.generated import SOME, Plan, Red, Shuffled, by_script, by_type, flow_of, grown, plans
 
+pytestmark = pytest.mark.timeout(600)
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
