@@ -2,15 +2,19 @@
 
 import typer
 
-from .audit import dead_letters, export_log, verify_log
+from .dead import dead_letters
 from .doctor import doctor
 from .exits import EXIT_CODES
-from .going_on import fork, replay_run, resume
+from .export import export_log
+from .fork import fork
 from .graph import graph
 from .models import models
+from .replay import replay_run
+from .resume import resume
 from .run import run
 from .runs import runs
 from .show import show_run
+from .verify import verify_log
 
 app = typer.Typer(
     help=f"Teams of small local models in typed asynchronous workflows.\n\n{EXIT_CODES}",

@@ -14,6 +14,7 @@ import anyio
 import typer
 from sqlalchemy import Connection
 
+from ..agents.messages import repair_text
 from ..orchestration.database import Database, url_of
 from ..orchestration.database_log import DatabaseLog
 from ..orchestration.queries import RunFilter, RunState, full_id
@@ -21,12 +22,17 @@ from .exits import Exit, fail
 
 T = TypeVar("T")
 
+LENGTH = re.compile(r"[0-9]{1,9}[smhdw]")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}  # seconds
 
 LogOption: TypeAlias = Annotated[
     str, typer.Option("--log", envvar="COTERIE_LOG", help="A file for SQLite, or a URL for PostgreSQL.")
 ]
 DEFAULT_LOG = "coterie.db"
+GroupLogOption: TypeAlias = Annotated[
+    str | None, typer.Option("--log", help="As of the command before it; may stand here, too.")
+]
+RunArgument: TypeAlias = Annotated[str, typer.Argument(help="The run's id, or how it begins.")]
 FlowOption: TypeAlias = Annotated[
     str, typer.Option("--flow", metavar="MODULE:FLOW", help="As in examples/finance_desk.py:flow.")
 ]
@@ -64,6 +70,37 @@ def with_log(place: str, work: Callable[[Database], T]) -> T:
     return anyio.run(open_and_work)
 
 
+def group_log(context: typer.Context, log: str) -> bool:
+    """Keeps `log` for the subcommand of a group of commands; False: there is none.
+
+    Filters that stand before a subcommand are refused: who writes `runs --flow a prune` must not lose all of b.
+    """
+    context.obj = log
+    if context.invoked_subcommand is None:
+        return False
+    sources = {name: context.get_parameter_source(name) for name in context.params if name != "log"}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        names = ", ".join(f"--{name.removeprefix('as_')}" for name in given)
+        fail(f"{names} stands before {context.invoked_subcommand!r}, which it says nothing to", Exit.USAGE)
+    return True
+
+
+def storable(option: str, told: str | None) -> str | None:
+    """`told`, where a database can hold it; else the command ends."""
+    if told is not None and repair_text(told) != told:
+        fail(f"{option} {told!r} holds bytes that are no UTF-8 text", Exit.BAD_INPUT)
+    return told
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write an HTML page; where that cannot be done, the command ends."""
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        fail(f"cannot write {str(path)!r}: {error.strerror or error}")
+
+
 def run_id(place: str, beginning: str) -> str:
     """The one run whose id begins so."""
     return read_log(place, lambda connection: full_id(connection, beginning))
@@ -92,16 +129,16 @@ def run_filter(
 
 def moment(option: str, told: str) -> float:
     """Seconds since the epoch, from "2h" (ago) or a date with or without a time."""
-    if re.fullmatch(r"\d+[smhdw]", told):
+    if LENGTH.fullmatch(told):
         return time.time() - seconds(option, told)
     try:
         return datetime.fromisoformat(told).astimezone().timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         fail(f"{option} {told!r} is no time; write 90m, 2h, 7d, 2026-01-31 or 2026-01-31T18:00", Exit.USAGE)
 
 
 def seconds(option: str, told: str) -> int:
     """A length of time such as 90d."""
-    if not re.fullmatch(r"\d+[smhdw]", told):
+    if not LENGTH.fullmatch(told):
         fail(f"{option} {told!r} is no length of time; write 90m, 2h, 30d or 12w", Exit.USAGE)
     return int(told[:-1]) * UNITS[told[-1]]

@@ -10,17 +10,22 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.pretty import Pretty
+from rich.text import Text
 
 from ..agents.messages import Message
-from ..orchestration.errors import RunError
+from ..orchestration.database import shown, url_of
+from ..orchestration.events import RunFinished
 from ..orchestration.page import page
 from ..orchestration.run import Run
 from ..orchestration.runtime import Runtime
 from ..orchestration.workflow import Flow
 from .exits import EXIT_CODES, Exit, clear_errors, fail, leave
+from .going_on import outcome, print_rows
 from .live import LiveRuns
+from .logs import storable, write_page
 from .reviewing import ask_person
 from .target import flow_at
+from .text import safe
 
 
 def run(
@@ -37,21 +42,26 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print only the result, as JSON.")] = False,
 ) -> None:
     with clear_errors():
+        if key is not None and log is None:
+            fail("--key finds a run again in a log, so it needs --log or COTERIE_LOG", Exit.USAGE)
         flow = flow_at(target)
         message = _message(flow, _read(given))
+        session = Session(storable("--thread", thread), seed, log, storable("--key", key))
         console = Console(stderr=as_json)
         ask = not auto and sys.stdin.isatty() and console.is_terminal
         try:
-            ended, outcome = anyio.run(_see_through, flow, message, console, ask, Session(thread, seed, log, key))
+            ended, row = anyio.run(_see_through, flow, message, console, ask, session)
         except KeyboardInterrupt:
-            console.print("interrupted")
+            console.print("interrupted" if log is None else "interrupted; `coterie resume` goes on")
             leave(Exit.INTERRUPTED)
         if html is not None:
-            html.write_text(page(flow, ended.facts()), encoding="utf-8")
-        if isinstance(outcome, RunError):
-            fail(str(outcome))
-        _print(outcome, console, as_json)
-        if isinstance(outcome, list):
+            write_page(html, page(flow, ended.facts()))
+        if log is not None:
+            console.print(Text(f"kept as run {ended.id} in {safe(shown(url_of(log)))}", style="dim"), soft_wrap=True)
+        if row["state"] == "failed":
+            fail(row["reason"])
+        _print(ended, row, console, as_json, kept=log is not None)
+        if row["state"] == "waiting":
             raise typer.Exit(Exit.WAITING)
 
 
@@ -74,8 +84,8 @@ run.__doc__ = f"""Run a flow on one input and print its result.
 
 async def _see_through(
     flow: Flow[Any, Any], message: Message, console: Console, ask: bool, session: "Session"
-) -> tuple[Run[Any], Message | RunError | list[Any]]:
-    """The run, and its result, its failure, or the reviews that wait."""
+) -> tuple[Run[Any], dict[str, Any]]:
+    """The run once it has settled, and how it stands."""
     runtime = Runtime(seed=session.seed, log=session.log)
     async with runtime, LiveRuns(console, total=1) as view:
         run = await runtime.start(flow, message, thread=session.thread, key=session.key)
@@ -87,21 +97,24 @@ async def _see_through(
                 break
             await run.answer(run.pending[0].task, answer)
             await run.wait_settled()
-        if run.pending:
-            return run, [{"task": one.task, "message": one.message.model_dump(mode="json")} for one in run.pending]
-        try:
-            return run, await run.result()
-        except RunError as error:
-            return run, error
+        return run, await outcome(run)
 
 
-def _print(outcome: Message | list[Any], console: Console, as_json: bool) -> None:
-    if not as_json:
-        console.print(Pretty(outcome))
-    elif isinstance(outcome, Message):
-        typer.echo(outcome.model_dump_json())
+def _print(ended: Run[Any], row: dict[str, Any], console: Console, as_json: bool, kept: bool) -> None:
+    last = ended.facts()[-1]
+    if isinstance(last, RunFinished):
+        if as_json:
+            typer.echo(last.message.model_dump_json())
+        else:
+            console.print(Pretty(last.message))
+    elif as_json:
+        more = {"run": ended.id, "unknown": row["unknown"]} if kept else {}
+        typer.echo(json.dumps({"waiting": row["reviews"], **more}))
     else:
-        typer.echo(json.dumps({"waiting": outcome}, ensure_ascii=False))
+        if row["reviews"]:
+            console.print(Pretty(row["reviews"]))
+        if kept:
+            print_rows(console, [row])
 
 
 def _read(given: str) -> str:

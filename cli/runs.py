@@ -18,6 +18,7 @@ from .exits import EXIT_CODES, clear_errors
 from .logs import (
     DEFAULT_LOG,
     FlowName,
+    GroupLogOption,
     JsonOption,
     KeyOption,
     LogOption,
@@ -25,14 +26,18 @@ from .logs import (
     StateOption,
     ThreadOption,
     UntilOption,
+    group_log,
     read_log,
     run_filter,
     seconds,
+    storable,
     with_log,
 )
 from .text import safe
 
 STYLES = {"running": "cyan", "waiting": "yellow", "finished": "green", "failed": "red", "cancelled": "dim"}
+FIXED = {"run": 12, "state": 9, "started": 11, "took": 6, "facts": 5, "asked": 5}  # characters
+NARROW = 7  # characters that a flow's or a thread's name has at least
 
 runs = typer.Typer(
     help="The runs that a log has, latest first.\n\n    coterie runs --log desk.db --state waiting --since 7d\n\n"
@@ -55,8 +60,7 @@ def list_them(
     as_json: JsonOption = False,
 ) -> None:
     """The runs that a log has, where nothing else is asked for."""
-    context.obj = log
-    if context.invoked_subcommand is not None:
+    if group_log(context, log):
         return
     with clear_errors():
         wanted = run_filter(flow, state, thread, key, since, until, limit)
@@ -64,66 +68,73 @@ def list_them(
     if as_json:
         typer.echo(json.dumps([asdict(run) for run in found], indent=2))
         return
-    Console().print(table(found) if found else "no runs")
+    console = Console()
+    console.print(table(found, console.width) if found else "no runs")
 
 
 @runs.command("prune")
 def prune_old(
     context: typer.Context,
     older: Annotated[str, typer.Option(help="Runs that ended longer ago than this: 90d, 12w.")],
-    log: Annotated[str | None, typer.Option("--log", envvar="COTERIE_LOG", help="As of `coterie runs`.")] = None,
+    log: GroupLogOption = None,
     flow: FlowName = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be forgotten.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Forget ended runs. Those in which a person decided anything are kept, for training and for audits.
 
-    coterie runs prune --older 90d --log desk.db
+    \b
+        coterie runs prune --older 90d --log desk.db
     """
     with clear_errors():
-        before = time.time() - seconds("--older", older)
+        before, only = time.time() - seconds("--older", older), storable("--flow", flow)
 
         def work(database: Database) -> Pruned:
             with database.write() as connection:
-                return prune(connection, before, flow, dry_run=dry_run)
+                return prune(connection, before, only, dry_run=dry_run)
 
         found = with_log(log or context.obj, work)
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        typer.echo(json.dumps({**asdict(found), "dry_run": dry_run}))
         return
     verb = "would forget" if dry_run else "forgot"
-    typer.echo(
-        f"{verb} {found.runs} runs with {found.facts:,} facts and {found.messages:,} messages; kept "
-        f"{found.kept_for_reviews} that are as old, because a person decided in them"
-    )
+    typer.echo(f"{verb} {found.runs:,} runs with {found.facts:,} facts and {found.messages:,} messages")
+    typer.echo(f"kept {found.kept_for_reviews:,} runs that are as old, because a person decided in them")
 
 
 @runs.command("vacuum")
-def vacuum(
-    context: typer.Context,
-    log: Annotated[str | None, typer.Option("--log", envvar="COTERIE_LOG", help="As of `coterie runs`.")] = None,
-) -> None:
+def vacuum(context: typer.Context, log: GroupLogOption = None, as_json: JsonOption = False) -> None:
     """Give the room of forgotten runs back to the disk.
 
-    coterie runs vacuum --log desk.db
+    \b
+        coterie runs vacuum --log desk.db
     """
+    place = log or context.obj
     with clear_errors():
-        with_log(log or context.obj, lambda database: database.compact())
+        with_log(place, lambda database: database.compact())
+    typer.echo(json.dumps({"compacted": True}) if as_json else "compacted")
 
 
-def table(found: list[RunSummary]) -> Table:
-    """A row for each run, narrow enough for 80 columns."""
+def table(found: list[RunSummary], width: int) -> Table:
+    """A row for each run, within `width` characters; ids and states are never cut."""
+    names = {"flow": [safe(run.flow, 60) for run in found], "thread": [safe(run.thread or "", 60) for run in found]}
+    if not any(names["thread"]):
+        del names["thread"]
+    room = width - sum(FIXED.values()) - 2 * (len(FIXED) + len(names) - 1)
+    widths = {**FIXED, **_shares({name: max(map(len, [name, *texts])) for name, texts in names.items()}, room)}
     drawn = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("run", "flow", "state", "thread", "started", "took", "facts", "asks"):
-        drawn.add_column(
-            name, justify="right" if name in ("took", "facts", "asks") else "left", overflow="ellipsis", no_wrap=True
-        )
-    for run in found:
+    for name in ("run", "flow", "state", "thread", "started", "took", "facts", "asked"):
+        if name in widths:
+            right = name in ("took", "facts", "asked")
+            drawn.add_column(
+                name, justify="right" if right else "left", width=widths[name], overflow="ellipsis", no_wrap=True
+            )
+    for number, run in enumerate(found):
         drawn.add_row(
             run.id,
-            Text(safe(run.flow)),
+            Text(names["flow"][number]),
             Text(run.state, style=STYLES[run.state]),
-            Text(safe(run.thread or "")),
+            *([Text(names["thread"][number])] if "thread" in names else []),
             local(run.started),
             length(run.updated - run.started),
             f"{run.facts:,}",
@@ -133,13 +144,24 @@ def table(found: list[RunSummary]) -> Table:
 
 
 def local(at: float) -> str:
-    """A time as a person here reads it."""
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%m-%d %H:%M:%S")
+    """A time as a person here reads it, in 11 characters: to the minute in this year, to the day before it."""
+    here = datetime.fromtimestamp(at, UTC).astimezone()
+    this_year = here.year == datetime.now(UTC).astimezone().year
+    return here.strftime("%m-%d %H:%M" if this_year else "%Y-%m-%d")
 
 
 def length(seconds: float) -> str:
     """How long something took: 0.03 s, 12 s, 5 min, 3 h, 2 d."""
-    for unit, size, digits in (("d", 86400, 0), ("h", 3600, 0), ("min", 60, 0), ("s", 10, 0), ("s", 0, 2)):
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds / (1 if unit == 's' else size):.{digits}f} {unit}"
-    return "0 s"
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0):.2f} s"
+
+
+def _shares(wanted: dict[str, int], room: int) -> dict[str, int]:
+    """`room` characters shared out: short names get what they need, long ones the rest in equal parts."""
+    shares: dict[str, int] = {}
+    for number, name in enumerate(sorted(wanted, key=lambda name: wanted[name])):
+        equal = (room - sum(shares.values())) // (len(wanted) - number)
+        shares[name] = max(NARROW, min(wanted[name], equal))
+    return shares

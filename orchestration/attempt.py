@@ -65,9 +65,10 @@ async def attempt(command: RunTask, limiter: FindLimiter, context: MakeContext, 
 
 def may_retry(task: Task, error: Exception) -> bool:
     """Whether `task`, which has just failed with `error`, is tried again."""
+    policy = task.flow.policies[task.node]
     if isinstance(error, MemoryError):  # OutOfMemory is one, too
-        return task.shortages < HALVINGS
-    return task.failures < task.flow.policies[task.node].retries and not isinstance(error, NEVER_RETRIED)
+        return task.shortages < HALVINGS and policy.effect != "ask"
+    return task.failures < policy.retries and not isinstance(error, NEVER_RETRIED)
 
 
 def kind_of(output: Any) -> str:

@@ -145,7 +145,7 @@ class _Trial:
     def _process(self, place: _Place, name: str, kill: Kill | None) -> BaseProcess:
         journal = str(place.folder / f"{name}.journal")
         arguments = (self.program, place.log, str(place.folder), journal, kill, self.backend)
-        return _process_maker(self.program)(target=perform, args=arguments)
+        return process_maker(self.program.__module__)(target=perform, args=arguments)
 
 
 def _exit_code(process: BaseProcess, patience: float) -> int | None:
@@ -159,12 +159,15 @@ def _exit_code(process: BaseProcess, patience: float) -> int | None:
     return exit_code
 
 
-def _process_maker(program: Program) -> Callable[..., BaseProcess]:
-    """Makes processes that inherit nothing; where the system can, from one that has imported already what they need."""
+def process_maker(module: str) -> Callable[..., BaseProcess]:
+    """Makes processes that inherit nothing; where the system can, from one that has imported already what they need.
+
+    Args:
+        module: what they need besides Coterie.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn").Process
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [*PRELOADED, *(f"anyio._backends._{name}" for name in get_args(Backend)), program.__module__]
-    )
+    backends = (f"anyio._backends._{name}" for name in get_args(Backend))
+    context.set_forkserver_preload([*PRELOADED, *backends, module])
     return context.Process

@@ -48,17 +48,16 @@ class Database:
         self.url = url_of(place)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._turns: WriteTurns | None = None
+        self.liveness: Liveness
         with refused(self.url):
+            self.engine = _engine(self.url)
             if self.is_sqlite:
                 file = Path(str(self.url.database)).resolve()
                 self._turns = WriteTurns(file.with_name(f"{file.name}-lock"))
                 file.touch(mode=0o600)
-            self.engine = _engine(self.url)
-            self.liveness: Liveness = (
-                FileLiveness(file.with_name(f"{file.name}-workers"))
-                if self.is_sqlite
-                else AdvisoryLiveness(self.engine)
-            )
+                self.liveness = FileLiveness(file.with_name(f"{file.name}-workers"))
+            else:
+                self.liveness = AdvisoryLiveness(self.engine)
             self._statements = statements(self.engine.dialect)
             self._patience = BUSY  # of the connection, in milliseconds
             with self._turn():

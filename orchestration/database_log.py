@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import anyio
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from ..agents.agent import Exchange
 from ..agents.errors import MessageError
@@ -17,7 +18,7 @@ from ..agents.registry import Registry
 from ..agents.ticket import Post, post_to_this_loop, soon_on_this_loop
 from . import queries, run_rows
 from .database import Database
-from .errors import LogCorrupt, LogError, LogUnavailable, NoSuchRun, RunHeldElsewhere
+from .errors import LogCorrupt, LogError, LogUnavailable, NoSuchRun, RunHeldElsewhere, StaleLease
 from .events import TERMINAL, Event, RunStarted
 from .fault_points import reached
 from .liveness import here
@@ -54,7 +55,7 @@ class DatabaseLog:
         self._witness: Witness | None = None
         self.worker = uuid.uuid4().hex[:16]
         self._rows = RunRows()
-        self._registries: dict[str, Registry] = {}  # of the runs that this process may write
+        self._registries: dict[Lease, Registry] = {}  # of the runs that this process may write
         self._thread: WriterThread | None = None
         self._post: Post | None = None
         self._checked = False
@@ -99,11 +100,11 @@ class DatabaseLog:
     async def begin(self, events: Sequence[Event], registry: Registry, definition: Mapping[str, Any]) -> Lease:
         started = events[0]
         assert isinstance(started, RunStarted)  # noqa: S101 - the protocol says so
-        self._registries[started.run] = registry
         body = to_json(definition).decode()
-
         await self._write(lambda hot: self._rows.begin(hot, events, registry, self.worker, body))
-        return Lease(started.run, 1)
+        lease = Lease(started.run, 1)
+        self._registries[lease] = registry
+        return lease
 
     async def commit(self, lease: Lease, events: Sequence[Event], alone: bool = False) -> None:
         registry = self._registry(lease)
@@ -111,10 +112,10 @@ class DatabaseLog:
         try:
             await self._write(lambda hot: self._rows.append(hot, lease, events, registry), alone)
         except LogError:
-            self._registries.pop(lease.run, None)  # the run is over for this process
+            self._registries.pop(lease, None)  # the run is over for this process
             raise
         if isinstance(events[-1], TERMINAL):
-            self._registries.pop(lease.run, None)
+            self._registries.pop(lease, None)
 
     async def transact(
         self, lease: Lease, actions: Sequence[Transaction], follow: Callable[[], Sequence[Event]]
@@ -122,15 +123,24 @@ class DatabaseLog:
         registry = self._registry(lease)
         answer: _Answer[None] = _Answer(self._opened()[1])
         thread, post = self._opened()
+        raised: list[Exception] = []
+        ended = False
 
         def act(connection: Connection) -> None:
-            for action in actions:
-                action(connection)
+            try:
+                for action in actions:
+                    action(connection)
+            except Exception as error:
+                if not (isinstance(error, DBAPIError) and error.connection_invalidated):  # the server has gone
+                    raised.append(error)
+                raise
 
         def hand_in() -> None:  # on the event loop
+            nonlocal ended
             last: Callable[[Hot], None] | None = None
             try:
                 if events := follow():
+                    ended = isinstance(events[-1], TERMINAL)
                     last = lambda hot: self._rows.append(hot, lease, events, registry)  # noqa: E731
             finally:
                 thread.submit(Last(together, last))
@@ -139,29 +149,41 @@ class DatabaseLog:
         thread.submit(together)
         reached("write-handed-in")
         with anyio.CancelScope(shield=True):  # half-way there is no turning back
-            await answer.wait()
+            try:
+                await answer.wait()
+            except LogUnavailable:
+                if raised:  # by an action, which is no fault of the log
+                    raise raised[0]  # noqa: B904 - it comes first
+                raise
+        if ended:
+            self._registries.pop(lease, None)
 
     async def claim(self, run: str, registry: Registry) -> Lease:
-        self._registries[run] = registry
+        lease: Lease | None = None
+        while lease is None:
+            lease = await self.call(lambda database: self._claimed(database, run))
+        self._registries[lease] = registry
+        return lease
 
-        def work(database: Database) -> Lease:
-            row = database.read(lambda connection: run_rows.run_row(connection, run))
-            if row is None:
-                raise NoSuchRun(run)
-            held = row.worker is not None and row.worker != self.worker
-            if held and database.liveness.alive(row.worker):
-                raise RunHeldElsewhere(run, database.read(lambda connection: run_rows.place_of(connection, row.worker)))
+    def _claimed(self, database: Database, run: str) -> Lease | None:
+        """The lease; None: somebody else took the run between two looks at it, and is to be looked at."""
+        row = database.read(lambda connection: run_rows.run_row(connection, run))
+        if row is None:
+            raise NoSuchRun(run)
+        if row.worker not in (None, self.worker) and database.liveness.alive(str(row.worker)):
+            raise RunHeldElsewhere(run, database.read(lambda connection: run_rows.place_of(connection, row.worker)))
+        try:
             with database.write() as connection:
                 return self._rows.claim(connection, run, row.fence, self.worker)
-
-        return await self.call(work)
+        except StaleLease:
+            return None
 
     async def release(self, lease: Lease) -> None:
         def work(database: Database) -> None:
             with database.write() as connection:
-                run_rows.release(connection, lease)
+                self._rows.release(connection, lease)
 
-        self._registries.pop(lease.run, None)
+        self._registries.pop(lease, None)
         await self.call(work)
 
     async def read(self, run: str, registry: Registry) -> Sequence[Event]:
@@ -197,9 +219,9 @@ class DatabaseLog:
         return await self.call(lambda database: database.read(work))
 
     def _registry(self, lease: Lease) -> Registry:
-        if lease.run not in self._registries:
+        if lease not in self._registries:
             raise LogError(f"run {lease.run!r} is not written here any more, because a commit of it was refused")
-        return self._registries[lease.run]
+        return self._registries[lease]
 
     async def call(self, work: Callable[[Database], T]) -> T:
         """What `work` gives, done alone in the log's thread."""

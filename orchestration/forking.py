@@ -1,7 +1,8 @@
 """A fork: the facts of a new run that takes over what another run did, up to one task, which it does anew.
 
 The new flow is told the outcomes of the old run, in their order, except that of the task and of what lay downstream of
-it, which does not exist before the task has answered. Calls no node and no database.
+it, which does not exist before the task has answered. All that is taken over carries the time of the fork, from which
+its timers run. Calls no node and no database.
 """
 
 import time
@@ -74,6 +75,7 @@ class _Forking:
     ) -> None:
         self.old, self.run, self.before, self.started = facts, run, before, started
         self.fork = Fork(State(flow))
+        self.now = time.time()
         self.inputs = {
             event.task: list(event.inputs) if isinstance(event, TaskStarted) else [event.message]
             for event in facts
@@ -107,7 +109,7 @@ class _Forking:
             case ReviewAnswered(task=name) | EffectSettled(task=name, happened=True):
                 task = self.same(name)
                 if task is not None:
-                    self.fork.facts.append(event._replace(run=self.run, seq=len(self.fork.facts) + 1, task=task.id))
+                    self.keep(event._replace(run=self.run, task=task.id))
             case TaskFinished(task=name):
                 task = self.same(name)
                 if task is not None:
@@ -135,7 +137,7 @@ class _Forking:
         expected = task.flow.nodes[task.node].signature.consumes
         if not is_instance(message, expected):
             raise UndeliverableMessage(f"(before {task.id})", type(message).__name__, describe(expected))
-        self.tell(InputSwapped(self.run, 0, time.time(), task.id, task.node, message))
+        self.tell(InputSwapped(self.run, 0, self.now, task.id, task.node, message))
 
     def tell(self, event: Any) -> None:
         """Let the new run's scheduler know, and keep what follows as facts."""
@@ -158,4 +160,4 @@ class _Forking:
             facts.append(fact)
 
     def keep(self, event: Any) -> None:
-        self.fork.facts.append(event._replace(seq=len(self.fork.facts) + 1))
+        self.fork.facts.append(event._replace(seq=len(self.fork.facts) + 1, at=self.now))

@@ -7,6 +7,7 @@ message of the same run, or `Context`. This file knows nothing of graphs and run
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import (
@@ -172,8 +173,7 @@ class FunctionNode(Generic[In, Out]):
     @cached_property
     def _hints(self) -> dict[str, Any]:
         try:
-            closure = inspect.getclosurevars(self.function).nonlocals
-            return get_type_hints(self.function, localns=dict(closure), include_extras=True)
+            return get_type_hints(self.function, localns=_bound_around(self.function), include_extras=True)
         except (NameError, AttributeError) as error:
             raise NodeDefinitionError(f"node {self.name!r} has an annotation that does not resolve: {error}") from error
 
@@ -252,6 +252,15 @@ class NodeDecorator:
 
 
 node = NodeDecorator()
+
+
+def _bound_around(function: Any) -> dict[str, Any]:
+    """What a function sees of the functions around it; what those have not bound yet is left out."""
+    bound: dict[str, Any] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # the cell is empty
+            bound[name] = cell.cell_contents
+    return bound
 
 
 def _is_positional(parameter: inspect.Parameter) -> bool:

@@ -4,8 +4,8 @@ Filters are typed values that become bound parameters; nothing that a caller giv
 here needs the message types: bodies are shown as the JSON that is stored.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -14,7 +14,8 @@ from sqlalchemy.sql import Select
 
 from ..agents.messages import repair_text
 from ..agents.registry import StoredMessage
-from .errors import AmbiguousRun, LogCorrupt, NoSuchRun
+from .errors import AmbiguousRun, LogCorrupt, NoSuchRun, RunFailed
+from .events import NAMES, TaskFailed
 from .fact_rows import MESSAGE, FactRow, digests_in
 from .run_rows import checked_rows, messages_of, run_row
 from .schema import definitions, facts, messages, pruned, runs
@@ -64,6 +65,18 @@ class ShownFact:
     node: str | None
     fields: Mapping[str, Any]  # a message is {"type", "version", "digest", "fields", "origin"}
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRun:
+    """A run that failed, and why."""
+
+    run: RunSummary
+    task: str | None  # the one that ended it; None: something else did, such as a join that cannot be filled
+    node: str
+    error: str  # name of the exception's class
+    reason: str
+    attempts: int  # of the task
 
 
 @dataclass(slots=True)
@@ -129,13 +142,10 @@ def show(connection: Connection, run: str) -> list[ShownFact]:
     return [_shown(row, stored) for row in rows]
 
 
-def dead(connection: Connection, wanted: RunFilter) -> list[tuple[RunSummary, ShownFact]]:
-    """Failed runs, each with the fact that says why."""
-    found = []
-    for run in list_runs(connection, wanted):
-        if run.state == "failed":
-            found.append((run, show(connection, run.id)[-1]))
-    return found
+def dead(connection: Connection, wanted: RunFilter) -> list[DeadRun]:
+    """The failed ones of the runs that `wanted` describes, latest first."""
+    failed = list_runs(connection, replace(wanted, state="failed"))
+    return [_dead(run, show(connection, run.id)) for run in failed]
 
 
 def export(connection: Connection, wanted: RunFilter) -> Iterator[dict[str, Any]]:
@@ -187,6 +197,14 @@ def missing(connection: Connection, witness: Witness | None) -> list[str]:
         if hashed is not None:
             hash_of[run, seq] = hashed
     return witness.missing(heads(connection), hash_of)
+
+
+def _dead(run: RunSummary, found: Sequence[ShownFact]) -> DeadRun:
+    last, why = found[-1].fields, found[-2]
+    if why.kind == NAMES[TaskFailed] and last["error"] == RunFailed.__name__:  # nothing caught the task's own error
+        told = why.fields
+        return DeadRun(run, why.task, str(why.node), told["error"], told["reason"], told["attempt"])
+    return DeadRun(run, None, str(found[-1].node), last["error"], last["reason"], 0)
 
 
 def _check_messages(connection: Connection, verdict: Verdict) -> set[str]:

@@ -65,7 +65,7 @@ def prune(connection: Connection, before: float, flow: str | None = None, *, dry
 def _still_named(connection: Connection, going_runs: set[str], digests: set[str]) -> set[str]:
     """Those of `digests` that the facts of other runs name, too."""
     named: set[str] = set()
-    for run, body in connection.execution_options(yield_per=1000).execute(select(facts.c.run, facts.c.body)):
+    for run, body in connection.execute(select(facts.c.run, facts.c.body), execution_options={"yield_per": 1000}):
         if run not in going_runs:
             named |= digests_in(body) & digests
     return named

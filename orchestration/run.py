@@ -21,7 +21,7 @@ from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
 from .attempt import Raised, attempt, may_retry
 from .consequences import consequence, effect_key
-from .errors import ReviewAnswerError, ReviewRejected, RunCancelled, RunError, RunFailed, TaskGivenUp
+from .errors import LogError, ReviewAnswerError, ReviewRejected, RunCancelled, RunError, RunFailed, TaskGivenUp
 from .events import (
     EffectIntended,
     EffectSettled,
@@ -233,9 +233,26 @@ class Run(Generic[Out]):
 
     async def _served(self) -> None:
         while self._group is None and not self._ended.is_set():  # asked before the run was served
-            await anyio.lowlevel.checkpoint()
+            await self._change().wait()
 
     # What the runtime does with it.
+
+    @property
+    def crashes(self) -> int:
+        """How often the process has ended while an open task of this run was at work; of the task where it did most."""
+        left = not self._state.suspended
+        return max((task.crashes + (task.running and left) for task in self._state.tasks.values()), default=0)
+
+    async def wait_cleared(self) -> None:
+        """Return when every task that was at work when a process ended is done, or waits for a person."""
+        while not self._ended.is_set() and any(
+            task.crashes and task.id not in self._unknown for task in self._state.tasks.values()
+        ):
+            await self._change().wait()
+
+    def leave(self) -> None:
+        """The runtime closes, and has not begun to work on the run."""
+        self._end(RunCancelled(self.id))
 
     async def begin(self, started: RunStarted, definition: Mapping[str, Any]) -> list[Command]:
         """Keep the start of the run; the commands are for `serve`."""
@@ -287,6 +304,7 @@ class Run(Generic[Out]):
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
+                self._wake()
                 self._perform(commands)
                 self._start_worker()
                 if not self._ended.is_set():
@@ -339,6 +357,7 @@ class Run(Generic[Out]):
         if isinstance(command, GiveUp):
             await self._settle(task, task.attempts, Raised(TaskGivenUp(task.node, task.crashes)))
             return
+        outcome: Any = None
         if task.scope.timed or task.flow is not self.flow:  # only these are ever cancelled one by one
             with anyio.CancelScope() as scope:
                 self._scopes[task.id] = scope
@@ -443,7 +462,7 @@ class Run(Generic[Out]):
         facts: list[Event] = []
 
         def follow() -> Sequence[Event]:
-            if task.id in self._state.tasks:  # else it was cancelled meanwhile
+            if task.id in self._state.tasks and not self._state.ended:  # else it was cancelled meanwhile
                 advanced = self._advanced(TaskFinished(*self._stamp(), task.id, task.node, outcome))
                 commands.extend(advanced[0])
                 facts.extend(advanced[1])
@@ -453,7 +472,7 @@ class Run(Generic[Out]):
         try:
             await self._around.log.transact(self.lease, actions, follow)
         except Exception as error:
-            if facts or isinstance(error, CoterieError):
+            if facts or isinstance(error, LogError):
                 self._break(error)
                 raise
             return Raised(error)

@@ -196,6 +196,12 @@ class RunRows:
         reached("claimed")
         return Lease(run, fence + 1)
 
+    def release(self, connection: Connection, lease: Lease) -> None:
+        """The run belongs to nobody, unless somebody has taken it over already."""
+        mine = update(runs).where(runs.c.id == lease.run, runs.c.fence == lease.fence).values(worker=None)
+        if connection.execute(mine).rowcount == 1:
+            self._heads.pop(lease.run, None)
+
     def _encode(self, message: Message, registry: Registry) -> tuple[str, StoredMessage]:
         known = self._encoded.get(id(message))
         if known is not None and known[0] is message:
@@ -295,11 +301,6 @@ def place_of(connection: Connection, worker: str) -> str:
     """Where a worker is, for people."""
     found: str | None = connection.execute(select(workers.c.place).where(workers.c.id == worker)).scalar()
     return found or f"worker {worker}"
-
-
-def release(connection: Connection, lease: Lease) -> None:
-    """The run belongs to nobody, unless somebody has taken it over already."""
-    connection.execute(update(runs).where(runs.c.id == lease.run, runs.c.fence == lease.fence).values(worker=None))
 
 
 def _state(events: Sequence[Event]) -> tuple[str | None, int]:

@@ -3,7 +3,9 @@
 import time
 import uuid
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
@@ -18,8 +20,9 @@ from ..agents.lazy_engine import LazyEngine
 from ..agents.loading import load
 from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
+from . import scheduler
 from .definition import changes, definition_of, digest_of
-from .errors import KeyTaken, ResumeRefused, RunError, RunHeldElsewhere, UndeliverableMessage
+from .errors import KeyTaken, LogError, ResumeRefused, RunError, RunHeldElsewhere, UndeliverableMessage
 from .events import RunStarted
 from .forking import forked
 from .log import Log, MemoryLog
@@ -84,6 +87,7 @@ class Runtime:
         self._flows = {flow.name: flow for flow in flows}
         self._observers = tuple(observers)
         self._keyed: dict[str, Run[Any]] = {}  # runs that were started with an idempotency key
+        self._runs: weakref.WeakValueDictionary[str, Run[Any]] = weakref.WeakValueDictionary()  # of this process
         self._starting: dict[tuple[str, str], anyio.Lock] = {}  # one start at a time for a flow and a key
         self._limiters: dict[object, anyio.CapacityLimiter] = {}
         self._definitions: weakref.WeakKeyDictionary[Flow[Any, Any], tuple[str, dict[str, Any]]] = (
@@ -174,17 +178,17 @@ class Runtime:
         taken: list[Run[Any]] = []
         refused: dict[str, Exception] = {}
         elsewhere: list[str] = []
-        at_work = {run.id for run in self._keyed.values() if not run.ended}
         for flow in flows or tuple(self._flows.values()):
             for identity in await self.log.unfinished(flow.name):
-                if identity in at_work:
+                if self._has(identity):
                     continue
                 try:
-                    taken.append(await self._take_up(group, flow, identity, pin))
+                    taken.append(await self._read(flow, identity, pin))
                 except RunHeldElsewhere:
                     elsewhere.append(identity)
                 except (ResumeRefused, MessageError) as error:
                     refused[identity] = error
+        await self._go_on_with(group, taken, pin)
         return Resumed(tuple(taken), refused, tuple(elsewhere))
 
     async def resume_run(self, flow: Flow[Any, Out], run: str, *, pin: bool = False) -> Run[Out]:
@@ -205,8 +209,14 @@ class Runtime:
             RunError: no task ended the run; see also `resume_run`.
         """
         group = self._opened()
+        if self._has(run):
+            raise RunError(f"run {run!r} is at work; only a run that a task has ended can be retried")
         taken = await self._read(flow, run, pin=False)
-        commands = await taken.retry(by)
+        try:
+            commands = await taken.retry(by)
+        except RunError:
+            await self.log.release(taken.lease)
+            raise
         self._serve(group, taken, commands)
         return taken
 
@@ -256,18 +266,53 @@ class Runtime:
         return run
 
     def _serve(self, group: TaskGroup, run: Run[Any], commands: Sequence[Command]) -> None:
+        self._runs[run.id] = run
         group.start_soon(run.serve, commands, name=run.id)
         for observer in self._observers:
             group.start_soon(observer, run, name=f"{run.id} observed")
 
+    def _has(self, identity: str) -> bool:
+        """Whether a run is at work here already."""
+        run = self._runs.get(identity)
+        return run is not None and not run.ended
+
     async def _take_up(self, group: TaskGroup, flow: Flow[Any, Out], identity: str, pin: bool = False) -> Run[Out]:
+        if self._has(identity):
+            return self._runs[identity]
         run = await self._read(flow, identity, pin)
-        if not run.ended:
-            commands = await run.go_on(self._limit, await serving_weights(run.facts()) if pin else {})
-            self._serve(group, run, commands)
-        else:
-            await self.log.release(run.lease)
+        await self._go_on(group, run, pin)
         return run
+
+    async def _go_on_with(self, group: TaskGroup, runs: Sequence[Run[Any]], pin: bool) -> None:
+        """All at once; but where processes have ended often, one run after the other of those that were at work then.
+
+        So none is given up for what another did.
+        """
+        careful = any(run.crashes >= scheduler.CRASHES - 1 for run in runs)
+        suspects = [run for run in runs if careful and run.crashes]
+        for run in runs:
+            if run not in suspects:
+                await self._go_on(group, run, pin)
+        if suspects:
+            group.start_soon(self._one_after_the_other, group, sorted(suspects, key=lambda run: run.crashes), pin)
+
+    async def _one_after_the_other(self, group: TaskGroup, runs: Sequence[Run[Any]], pin: bool) -> None:
+        waiting = deque(runs)
+        try:
+            while waiting:
+                with suppress(LogError):  # which has broken the run, and its result says so
+                    await self._go_on(group, waiting[0], pin)
+                await waiting.popleft().wait_cleared()
+        finally:
+            for run in waiting:
+                run.leave()
+
+    async def _go_on(self, group: TaskGroup, run: Run[Any], pin: bool) -> None:
+        if run.ended:
+            await self.log.release(run.lease)
+            return
+        commands = await run.go_on(self._limit, await serving_weights(run.facts()) if pin else {})
+        self._serve(group, run, commands)
 
     async def _read(self, flow: Flow[Any, Out], identity: str, pin: bool) -> Run[Out]:
         """The run as the log has it, checked against the program as it is now, and claimed for this runtime."""
@@ -282,6 +327,7 @@ class Runtime:
             raise
         run: Run[Out] = Run(self, flow, identity)
         run.take_up(rebuilt.state, facts, lease)
+        self._runs[identity] = run
         return run
 
     async def _check(self, flow: Flow[Any, Any], run: str, rebuilt: Rebuilt, pin: bool, facts: Any) -> None:

@@ -137,19 +137,26 @@ class _Step:
             self.deliver(scope, name, message)
 
     def resume(self, limit: int | None) -> None:
-        """Nothing is at work any more: what is open begins again, is asked about, or is given up."""
+        """Nothing is at work any more: what is open begins again, is asked about, or is given up.
+
+        Where the process has ended often, any task that was at work then may be the reason. So they begin one after the
+        other, and none is given up for what another did.
+        """
         state = self.state
         for task in state.tasks.values():
             task.crashes += task.running and not state.suspended
             task.running = False
         state.limit, state.running, state.suspended = limit, 0, False
-        state.ready = deque()
-        for task in state.tasks.values():
+        state.ready, state.suspects, state.on_trial = deque(), deque(), None
+        careful = any(task.crashes >= CRASHES - 1 for task in state.tasks.values())
+        for task in sorted(state.tasks.values(), key=lambda task: task.crashes) if careful else state.tasks.values():
             if task.unknown:
                 self.commands.append(AskEffect(task, again=task.asked))
                 task.asked = True
             elif task.crashes >= CRASHES:
                 self.commands.append(GiveUp(task))
+            elif careful and task.crashes and not task.review:
+                state.suspects.append(task)
             elif not task.review:
                 state.ready.append((task, 0.0))
         for fork in state.forks.values():
@@ -406,6 +413,7 @@ class _Step:
     def start_ready(self) -> None:
         """Ready tasks start, as many as the run's limit allows, in the order in which they became ready."""
         state = self.state
+        self.call_suspect()
         while state.ready and (state.limit is None or state.running < state.limit):
             task, delay = state.ready.popleft()
             state.running += 1
@@ -413,11 +421,20 @@ class _Step:
             task.attempts += 1
             self.commands.append(RunTask(task, task.attempts, delay))
 
+    def call_suspect(self) -> None:
+        """The next suspect is ready once the one before is done."""
+        state = self.state
+        while state.suspects and (state.on_trial is None or state.on_trial.id not in state.tasks):
+            state.on_trial = state.suspects.popleft()
+            if state.on_trial.id in state.tasks:  # else it was abandoned
+                state.ready.append((state.on_trial, 0.0))
+
     def stop(self, stop: _Stop) -> None:
         """The run ends here. Its open tasks are kept, for whoever retries the one that ended it."""
         state = self.state
         state.ended = True
         state.ready.clear()
+        state.suspects.clear()
         cancelled = tuple(task.id for task in state.tasks.values() if task is not state.failed)
         self.commands = [CancelTasks(cancelled), Fail(stop.node, stop.error)]
         for task in state.tasks.values():

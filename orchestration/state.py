@@ -153,6 +153,8 @@ class State:
     forks: dict[str, OpenFork] = field(default_factory=dict)
     running: int = 0
     ready: deque[tuple[Task, float]] = field(default_factory=deque)  # with the seconds to wait before each
+    suspects: deque[Task] = field(default_factory=deque)  # to be done one after the other; see `_Step.resume`
+    on_trial: Task | None = None  # the one of them that has begun
     ended: bool = False
     failed: Task | None = None  # the task that ended the run, if one did
     suspended: bool = False  # the runtime was closed, so nothing is at work

@@ -19,6 +19,7 @@ from coterie.cli.exits import Exit
 FLOWS = """
 import os, signal
 from coterie.agents import Context, Message
+from coterie.agents.messages import Origin
 from coterie.orchestration import Review, Workflow, node
 
 class Question(Message):
@@ -51,7 +52,28 @@ def made(name, *, person=False):
     workflow.end(publish)
     return workflow
 
+tries = []
+
+@node(retries=1, backoff=0.001)
+async def sketch(question: Question) -> Answer:
+    tries.append(question)
+    if len(tries) == 1:
+        raise OSError("no ink")
+    return Answer(text=question.text).made_by(Origin(role="desk/mood", weights="9a41c2d3e4f5" * 6))
+
+def nested():
+    workflow = Workflow("nested", Question, Answer)
+    inner = Workflow("inner", Question, Answer)
+    inner.start(sketch)
+    inner.end(sketch)
+    built = inner.build()
+    workflow.start(built)
+    workflow.edge(built, publish)
+    workflow.end(publish)
+    return workflow.build()
+
 flow = made("printing").build()
+deep = nested()
 reviewed = made("reviewed", person=True).build()
 """
 
@@ -161,8 +183,10 @@ def test_an_effect_in_doubt_is_asked_about_and_settled(place: Path, monkeypatch:
     assert waits.exit_code == Exit.WAITING
     assert f"nobody knows if publish happened (key {identity}/publish)" in waits.stdout
     wrong = call("resume", identity, "--flow", "flows.py:flow", "--happened", 'publish={"words": 1}')
-    assert wrong.exit_code == Exit.FAILED
+    assert wrong.exit_code == Exit.BAD_INPUT
     assert "this is no Answer" in wrong.stderr
+    both = call("resume", identity, "--flow", "flows.py:flow", "--happened", "publish=null", "--again", "publish")
+    assert both.exit_code == Exit.USAGE
     done = told("resume", identity, "--flow", "flows.py:flow", "--happened", 'publish={"text": "on paper"}')
     assert done == [{"run": identity, "tasks": 2, "state": "finished", "result": {"text": "on paper"}}]
     other = killed("die") if "SURVIVE" not in os.environ else ""
@@ -192,10 +216,12 @@ def test_a_failed_run_is_dead_until_it_is_retried(place: Path, monkeypatch: pyte
     run("fail")
     run("a")
     dead = told("dead")
-    assert [one["why"]["fields"]["error"] for one in dead] == ["RunFailed"]
+    assert [(one["task"], one["error"], one["attempts"]) for one in dead] == [("publish", "OSError", 1)]
     assert "OSError: no [bold]paper" in call("dead").stdout
+    assert told("dead", "--limit", "1") == dead  # of the failed ones, not of all
+    assert told("dead", "--flow", "reviewed") == []
     monkeypatch.setenv("SURVIVE", "1")
-    done = told("dead", "retry", dead[0]["id"], "--flow", "flows.py:flow")
+    done = told("dead", "retry", dead[0]["run"]["id"], "--flow", "flows.py:flow")
     assert done[0]["result"] == {"text": "FAIL"}
     assert told("dead") == []
 
@@ -208,11 +234,20 @@ def test_replay_reads_and_fork_runs_again(place: Path) -> None:
     assert (replayed["divergences"], replayed["result"]) == ([], {"text": "A"})
     forked = told("fork", identity, "--flow", "flows.py:flow", "--before", "publish", "--message", '{"text": "z"}')
     assert forked[0]["result"] == {"text": "z"}
+    assert (forked[0]["forked_from"], forked[0]["reused"]) == (identity, 1)
     assert told("runs")[0]["forked_from"] == identity
     assert f"forked from {identity}, before publish" in call("show", forked[0]["run"]).stdout
     wrong = call("fork", identity, "--flow", "flows.py:flow", "--before", "nowhere")
     assert wrong.exit_code == Exit.FAILED
     assert "it has no task 'nowhere'" in wrong.stderr
+    wrong = call("fork", identity, "--flow", "flows.py:flow", "--before", "publish", "--message", '{"words": 1}')
+    assert wrong.exit_code == Exit.BAD_INPUT
+    assert "--message: this is no Answer" in wrong.stderr
+    wrong = call("fork", identity, "--flow", "flows.py:flow", "--before", "think", "--release", "mood=9a")
+    assert wrong.exit_code == Exit.BAD_INPUT
+    assert "the flow has no role 'mood'" in wrong.stderr
+    shown = call("fork", identity, "--flow", "flows.py:flow", "--before", "publish")
+    assert f"forked from {identity}, before publish: 1 task taken over" in shown.stdout
 
 
 def test_verify_names_the_first_bad_row(place: Path) -> None:
@@ -259,3 +294,130 @@ def test_the_same_key_is_the_same_run(place: Path) -> None:
     first, second = run("a", key="mail-1"), run("a", key="mail-1")
     assert first.stdout == second.stdout
     assert len(told("runs")) == 1
+
+
+def test_ids_and_states_are_whole_in_80_columns(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are cut instead, and no line is longer."""
+    monkeypatch.setenv("COLUMNS", "80")
+    run("a", thread="\u202e[link=x]" + "long " * 40)
+    run("b", flow="reviewed")
+    run("fail")
+    shown = [call("runs").stdout, call("dead").stdout]
+    for listed in told("runs"):
+        assert listed["id"] in shown[0]
+        assert listed["state"] in shown[0]
+        shown.append(call("show", listed["id"]).stdout)
+    assert "\u202e" not in "".join(shown)
+    assert max(len(line) for line in "".join(shown).splitlines() if not line.startswith("thread")) <= 80
+
+
+def test_show_names_weights_retries_and_what_a_fork_began_with(place: Path) -> None:
+    """The first 12 characters of a digest, the number of the try, and the task in a flow within the flow."""
+    run("a", flow="deep")
+    identity = told("runs")[0]["id"]
+    shown = " ".join(call("show", identity).stdout.split())
+    assert "inner/sketch failed 0.00 s again in" in shown
+    assert "s; OSError: no ink" in shown
+    assert "answered, try 2" in shown
+    assert 'desk/mood 9a41c2d3e4f5: Answer {"text": "a"}' in shown
+    given = ("--before", "inner/sketch", "--message", '{"text": "other"}')
+    forked = told("fork", identity, "--flow", "flows.py:deep", *given)
+    assert (forked[0]["result"], forked[0]["reused"]) == ({"text": "other"}, 0)
+    started = told("show", forked[0]["run"])["facts"][0]["at"]
+    assert started > told("show", identity)["updated"]
+
+
+def test_an_id_may_be_shortened_while_it_is_the_only_one(place: Path) -> None:
+    """Else those that it could be are named."""
+    for _ in range(17):  # more than there are hexadecimal digits
+        run("a")
+    ids = [one["id"] for one in told("runs")]
+    first = next(one[0] for one in ids if sum(other[0] == one[0] for other in ids) > 1)
+    refused = call("show", first)
+    assert refused.exit_code == Exit.FAILED
+    assert f"the ids of several runs begin with {first!r}" in refused.stderr
+    assert told("show", ids[0])["id"] == ids[0]
+
+
+def test_a_page_is_of_the_run_s_own_flow(place: Path) -> None:
+    """And where it cannot be written, that is said."""
+    run("a")
+    identity = told("runs")[0]["id"]
+    other = call("show", identity, "--html", "run.html", "--flow", "flows.py:reviewed")
+    assert other.exit_code == Exit.BAD_INPUT
+    assert "is one of flow 'printing'" in other.stderr
+    nowhere = call("show", identity, "--html", "no/run.html", "--flow", "flows.py:flow")
+    assert nowhere.exit_code == Exit.FAILED
+    assert "cannot write 'no/run.html'" in nowhere.stderr
+
+
+def test_a_subcommand_uses_the_log_that_was_named_last(place: Path) -> None:
+    """An option beats the environment, and a filter before `prune` is refused instead of being passed over."""
+    run("a")
+    missing = call("runs", "--log", "other.db", "prune", "--older", "0s")
+    assert missing.exit_code == Exit.BAD_INPUT
+    assert "there is no log 'other.db'" in missing.stderr
+    refused = call("runs", "--flow", "reviewed", "prune", "--older", "0s")
+    assert refused.exit_code == Exit.USAGE
+    assert "--flow stands before 'prune'" in refused.stderr
+    assert len(told("runs")) == 1
+    assert told("runs", "prune", "--older", "0s", "--log", "desk.db", "--dry-run")["runs"] == 1
+
+
+def test_export_harms_no_file_and_no_terminal(place: Path) -> None:
+    """An earlier export stays where there is no log; what is printed is plain ASCII; a full disk is not the log's."""
+    (place / "facts.jsonl").write_text("precious")
+    assert call("export", "--jsonl", "facts.jsonl", "--log", "other.db").exit_code == Exit.BAD_INPUT
+    assert (place / "facts.jsonl").read_text() == "precious"
+    run("\u202e\x9b2J\x1b[31m", thread="\u202e\x9b2J")
+    piped = call("export", "--jsonl", "-").stdout
+    assert piped.isascii()
+    assert "\x1b" not in piped
+    assert json.loads(piped.splitlines()[0])["fields"]["thread"] == "\u202e\x9b2J"
+    if Path("/dev/full").exists():
+        full = call("export", "--jsonl", "/dev/full")
+        assert full.exit_code == Exit.FAILED
+        assert full.stderr.strip() == "cannot write '/dev/full': No space left on device"
+
+
+def test_a_reader_that_has_had_enough_is_no_error(place: Path) -> None:
+    """As `head` has, of more than a pipe holds."""
+    run("long " * 40_000)
+    command = [sys.executable, "-m", "coterie.cli", "export", "--jsonl", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as exporting:
+        assert exporting.stdout is not None
+        assert exporting.stdout.read(6) == '{"run"'
+        exporting.stdout.close()
+        assert exporting.stderr is not None
+        assert exporting.stderr.read() == ""
+    assert exporting.returncode == Exit.DONE
+
+
+def test_the_same_key_over_an_effect_in_doubt_waits_for_a_person(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ends and says what is asked; it neither hangs nor repeats the effect."""
+    given = ["run", "flows.py:flow", "--input", '{"text": "die"}', "--key", "k"]
+    subprocess.run([sys.executable, "-m", "coterie.cli", *given], capture_output=True, check=False)
+    monkeypatch.setenv("SURVIVE", "1")
+    for _ in range(2):
+        waits = call(*given, "--json")
+        assert waits.exit_code == Exit.WAITING
+        assert [one["task"] for one in json.loads(waits.stdout)["unknown"]] == ["publish"]
+    assert [(one["state"], one["asked"]) for one in told("runs")] == [("waiting", 1)]
+    assert "or --again publish" in call(*given).stdout
+
+
+def test_a_key_needs_a_log(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one it would promise what it cannot keep."""
+    monkeypatch.delenv("COTERIE_LOG")
+    refused = run("a", key="k")
+    assert refused.exit_code == Exit.USAGE
+    assert "--key finds a run again in a log" in refused.stderr
+
+
+def test_a_file_that_is_no_log_is_refused(place: Path) -> None:
+    """By every command that reads, in a sentence."""
+    (place / "desk.db").write_text("hello")
+    for command in (["runs"], ["show", "a"], ["dead"], ["verify"], ["export", "--jsonl", "-"]):
+        refused = call(*command)
+        assert refused.exit_code == Exit.FAILED
+        assert refused.stderr.strip() == "the log desk.db cannot be used: file is not a database"

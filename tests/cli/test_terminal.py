@@ -10,10 +10,20 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from coterie.agents import Message
-from coterie.cli.live import LiveRuns
+from coterie.cli.live import Counts, LiveRuns
 from coterie.cli.reviewing import ask_person
 from coterie.cli.text import safe
 from coterie.orchestration import Approve, Edit, Flow, Reject, Review, Runtime, Workflow, node
+from coterie.orchestration.events import (
+    EffectSettled,
+    EffectUnknown,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    TaskFinished,
+    TaskRetried,
+    TaskStarted,
+)
 from coterie.orchestration.review import Answer
 
 
@@ -121,6 +131,26 @@ async def test_the_live_view_counts_runs_and_nodes() -> None:
             await checkpoint()
     assert isinstance(console.file, io.StringIO)
     assert "waiting 1" in console.file.getvalue()
+
+
+def test_the_live_view_counts_what_an_interrupted_run_has_open() -> None:
+    """What was at work when the process ended is counted once; a question about an effect waits for a person."""
+    counts = Counts(total=2)
+    counts.runs = {"a": "running", "b": "running"}
+    for run in counts.runs:
+        counts.take(run, TaskStarted(run, 1, 0.0, "send", "send", 1, [], {}))
+    counts.take("a", RunResumed("a", 2, 0.0))
+    assert counts.nodes["send"]["running"] == 1
+    counts.take("a", EffectUnknown("a", 3, 0.0, "send", "send", "a/send"))
+    assert (counts.states()["waiting"], counts.states()["running"]) == (1, 1)
+    counts.take("a", EffectSettled("a", 4, 0.0, "send", "send", happened=True, by="operator"))
+    counts.take("a", TaskFinished("a", 5, 0.0, "send", "send", Draft(text="x")))
+    counts.take("a", RunFinished("a", 6, 0.0, Draft(text="x")))
+    counts.take("b", RunFailed("b", 2, 0.0, "send", "RunFailed", "no"))
+    assert counts.line().startswith("2 of 2 · done 1 · running 0 · waiting 0 · failed 1")
+    counts.take("b", TaskRetried("b", 3, 0.0, "send", "operator"))
+    assert counts.line().startswith("1 of 2 · done 1 · running 1 · waiting 0 · failed 0")
+    assert dict(counts.nodes["send"]) == {"running": 0, "retried": 0, "waiting": 0, "done": 1}
 
 
 @given(st.text())

@@ -1,6 +1,5 @@
 """Processes that are killed with -9 at each of their writes: nothing that was acknowledged is lost or done again."""
 
-import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from coterie.orchestration import Context, RunError, Runtime, Workflow, node
 from coterie.orchestration.crash_child import Kill, Returned, entries, perform
-from coterie.orchestration.crash_points import CrashTrialError, crash_points
+from coterie.orchestration.crash_points import CrashTrialError, crash_points, process_maker
 from coterie.orchestration.crash_verdict import CrashPoint, Performed, judged, seen
 from coterie.orchestration.database import Database
 from coterie.orchestration.fault_points import POINTS, Point
@@ -175,7 +174,7 @@ def resumed(folder: Path) -> Performed:
     """The program again, where a process was killed."""
     journal, log = folder / "resumed.journal", str(folder / "log.db")
     arguments = (desk.program, log, str(folder), str(journal), None, "asyncio")
-    process = multiprocessing.get_context("forkserver").Process(target=perform, args=arguments)
+    process = process_maker(desk.__name__)(target=perform, args=arguments)
     process.start()
     process.join()
     return Performed(process.exitcode, entries(journal), seen(log, folder / "resumed.seen"))

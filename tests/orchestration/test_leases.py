@@ -1,6 +1,5 @@
 """Several processes at one log: one writer a run, turns without collisions, and no clock that anything depends on."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -16,7 +16,7 @@ import pytest
 
 from coterie.agents import Message
 from coterie.agents.registry import Registry
-from coterie.orchestration import Flow, RunHeldElsewhere, Runtime, Workflow, node
+from coterie.orchestration import Flow, RunHeldElsewhere, Runtime, Workflow, node, run_rows
 from coterie.orchestration.database_log import DatabaseLog
 from coterie.orchestration.events import RunStarted, TaskFinished, TaskStarted
 from coterie.orchestration.queries import verify
@@ -98,17 +98,18 @@ async def taken_up(place: str, run: str) -> str:
         return (await (await runtime.resume_run(desk(), run)).result()).text
 
 
-def test_a_run_belongs_to_its_process_for_as_long_as_that_lives(database: str) -> None:
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_run_belongs_to_its_process_for_as_long_as_that_lives(database: str, backend: str) -> None:
     """Also while it is stopped; killed, it gives the run up at once, without a timer."""
     with holder(database) as (process, run):
         with pytest.raises(RunHeldElsewhere, match=rf"held by process {process.pid} on .*, which is alive"):
-            anyio.run(taken_up, database, run)
+            anyio.run(taken_up, database, run, backend=backend)
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(RunHeldElsewhere):
-            anyio.run(taken_up, database, run)
+            anyio.run(taken_up, database, run, backend=backend)
         process.kill()
         process.wait()
-        assert anyio.run(taken_up, database, run) == "x"
+        assert anyio.run(taken_up, database, run, backend=backend) == "x"
 
 
 def test_of_two_that_take_up_one_run_one_wins(database: str) -> None:
@@ -172,13 +173,31 @@ def test_the_same_key_from_many_processes_is_one_run(database: str) -> None:
     assert anyio.run(count) == 1
 
 
+@pytest.mark.anyio
+async def test_a_claim_that_is_overtaken_looks_again(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has taken the run between the look at it and the claim is found, and named."""
+    async with DatabaseLog(database) as log, DatabaseLog(database) as quicker:
+        lease = await log.begin([RunStarted("r", 1, 0.0, "f", Text(text="x"))], Registry([Text]), {})
+        await log.release(lease)
+        await quicker.claim("r", Registry([Text]))
+        looks = iter([SimpleNamespace(fence=lease.fence, worker=None)])  # as it was before
+        look = run_rows.run_row
+        monkeypatch.setattr(run_rows, "run_row", lambda connection, run: next(looks, None) or look(connection, run))
+        with pytest.raises(RunHeldElsewhere):
+            await log.claim("r", Registry([Text]))
+
+
 WRITERS = 8
 
 
 @pytest.mark.timeout(300)
-def test_many_processes_write_one_log_without_gaps(database: str) -> None:
-    """Eight at once, a thousand commits each (APPENDS sets how many); nobody sees "database is locked"."""
-    appends = int(os.environ.get("APPENDS", "1000"))
+@pytest.mark.parametrize(
+    ("database", "appends"),
+    [("sqlite", 1000), ("postgresql", 250), pytest.param("postgresql", 1000, marks=pytest.mark.nightly)],
+    indirect=["database"],
+)
+def test_many_processes_write_one_log_without_gaps(database: str, appends: int) -> None:
+    """Eight at once, so many commits each; nobody sees "database is locked"."""
     body = """
         REGISTRY = Registry([Text])
         async def main():

@@ -13,9 +13,20 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
 from coterie.agents import Exchange, Message, Origin, Passage
-from coterie.agents.errors import NotDurable
+from coterie.agents.errors import MessageError, NotDurable
 from coterie.agents.registry import Registry
-from coterie.orchestration import Approve, Edit, KeyTaken, Log, LogCorrupt, MemoryLog, NoSuchRun, Reject, StaleLease
+from coterie.orchestration import (
+    Approve,
+    Edit,
+    KeyTaken,
+    Log,
+    LogCorrupt,
+    MemoryLog,
+    NoSuchRun,
+    Reject,
+    RunHeldElsewhere,
+    StaleLease,
+)
 from coterie.orchestration.database_log import DatabaseLog
 from coterie.orchestration.errors import LogError
 from coterie.orchestration.events import (
@@ -168,6 +179,44 @@ async def test_a_lease_ends_when_the_run_is_claimed_again(log: Log) -> None:
     await log.commit(lease, turn("r", 2, text("new"), text()))
     found: Any = (await log.read("r", REGISTRY))[1]
     assert found.inputs == [text("new")]
+
+
+async def test_a_lease_that_is_given_back_can_be_taken_again(log: Log) -> None:
+    """Giving back one that has ended takes nothing from its successor."""
+    old = await log.begin([started("r")], REGISTRY, DEFINITION)
+    await log.release(old)
+    new = await log.claim("r", REGISTRY)
+    await log.release(old)
+    await log.commit(new, turn("r", 2, text(), text()))
+    assert len(await log.read("r", REGISTRY)) == 3
+
+
+async def test_nothing_is_kept_of_a_run_whose_first_facts_cannot_be(durable: DatabaseLog) -> None:
+    """Neither its row nor its key, which another run may take."""
+    strange = TaskFinished("r", 2, 0.0, "a", "a", Passage(id="p", text="t", score=0.5))
+    with pytest.raises(MessageError, match="'Passage' is not a message type"):
+        await durable.begin([started("r", key="k"), strange], Registry([Text]), DEFINITION)
+    with pytest.raises(NoSuchRun):
+        await durable.read("r", REGISTRY)
+    await durable.begin([started("s", key="k")], REGISTRY, DEFINITION)
+    assert await durable.find("flow", "k") == "s"
+
+
+async def test_runs_that_are_over_for_this_process_leave_nothing_in_it(durable: DatabaseLog) -> None:
+    """Ended by a commit or with actions, given back, refused at once, or held by somebody else."""
+    ended = [RunFinished("r", 2, 0.0, text())]
+    await durable.commit(await durable.begin([started("r", key="k")], REGISTRY, DEFINITION), ended)
+    acting = await durable.begin([started("s")], REGISTRY, DEFINITION)
+    await durable.transact(acting, [lambda connection: None], lambda: [RunFinished("s", 2, 0.0, text())])
+    await durable.release(await durable.begin([started("t")], REGISTRY, DEFINITION))
+    await durable.release(await durable.claim("r", REGISTRY))
+    with pytest.raises(KeyTaken):
+        await durable.begin([started("u", key="k")], REGISTRY, DEFINITION)
+    async with DatabaseLog(durable.place) as other:
+        await other.begin([started("v")], REGISTRY, DEFINITION)
+        with pytest.raises(RunHeldElsewhere):
+            await durable.claim("v", REGISTRY)
+    assert (durable._registries, durable._rows._heads) == ({}, {})
 
 
 async def test_runs_that_have_not_ended_are_listed_oldest_first(log: Log) -> None:
@@ -366,15 +415,34 @@ async def test_a_log_file_belongs_to_its_owner_alone(tmp_path: Path) -> None:
             assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-async def test_a_message_that_was_changed_is_refused_when_it_is_read(tmp_path: Path) -> None:
-    """Its row is named."""
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE facts SET at = at + 1 WHERE seq = 2", "run 'r', fact 2: its content does not fit its hash"),
+        ("DELETE FROM facts WHERE seq = 2", "run 'r', fact 2: it is missing"),
+        ("DELETE FROM facts WHERE seq = 3", "run 'r': its head is fact 3, but its facts end with number 2"),
+        (
+            "INSERT INTO facts SELECT run, 4, kind, at, task, node, body, hash FROM facts WHERE seq = 3",
+            "run 'r', fact 4: its content does not fit its hash",
+        ),
+        (
+            "UPDATE facts SET seq = 9 WHERE seq = 2; UPDATE facts SET seq = 2 WHERE seq = 3; "
+            "UPDATE facts SET seq = 3 WHERE seq = 9",
+            "run 'r', fact 2: its content does not fit its hash",
+        ),
+        ("UPDATE messages SET kind = 'Deep'", "its content does not fit its digest"),
+        ("DELETE FROM messages", "run 'r' names it, but it is missing"),
+        ("UPDATE runs SET hash = 'no'", "run 'r': its head"),
+    ],
+)
+async def test_a_row_that_is_not_as_it_was_written_is_refused(tmp_path: Path, change: str, named: str) -> None:
+    """Changed, missing, added or swapped: whoever reads the run is told which."""
     async with DatabaseLog(tmp_path / "desk.db") as log:
-        await log.begin([started("r")], REGISTRY, DEFINITION)
+        await log.begin([started("r"), *turn("r", 2, text("a"), text("b"))], REGISTRY, DEFINITION)
     with closing(sqlite3.connect(tmp_path / "desk.db")) as connection:
-        connection.execute("UPDATE messages SET kind = 'Deep'")
-        connection.commit()
+        connection.executescript(change)
     async with DatabaseLog(tmp_path / "desk.db") as log:
-        with pytest.raises(LogCorrupt, match="its content does not fit its digest"):
+        with pytest.raises(LogCorrupt, match=named):
             await log.read("r", REGISTRY)
 
 

@@ -65,6 +65,7 @@ class Model:
     text: str
     done: int = 0  # steps that have answered
     answered: bool = False
+    forked_from: str | None = None
 
     @property
     def asks(self) -> bool:
@@ -163,7 +164,7 @@ class LogMachine(RuleBasedStateMachine):
         """Before the second step: only the first is taken over."""
         identity = self.chosen(data, lambda model: model.done >= 1)
         old = self.runs[identity]
-        model = Model(old.reviewed, old.text, 1)
+        model = Model(old.reviewed, old.text, 1, forked_from=identity)
 
         async def work(runtime: Runtime) -> str:
             run = await runtime.fork(flow_of(old.reviewed, 1), identity, before="second")
@@ -174,7 +175,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule()
     def forget(self) -> None:
-        """Ended runs in which nobody decided go."""
+        """Ended runs in which nobody decided go, unless a fork of them is still at work."""
 
         async def work(runtime: Runtime) -> Any:
             log: Any = runtime.log
@@ -185,7 +186,9 @@ class LogMachine(RuleBasedStateMachine):
 
             return await log.call(forgotten)
 
-        gone = [run for run, model in self.runs.items() if model.state == "finished" and not model.answered]
+        at_work = {model.forked_from for model in self.runs.values() if model.state != "finished"}
+        ended = {run for run, model in self.runs.items() if model.state == "finished" and not model.answered}
+        gone = ended - at_work
         assert self.life(work, crash=False).runs == len(gone)
         for run in gone:
             del self.runs[run]

@@ -1,6 +1,10 @@
 """Logs of other versions: older ones are brought up to date wholly or not at all, newer ones are refused."""
 
+import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import pytest
 from sqlalchemy import inspect
 
 from coterie.agents import Message
-from coterie.orchestration import Flow, LogUnavailable, Runtime, Workflow, node, replay
+from coterie.orchestration import Flow, LogUnavailable, Runtime, Workflow, migrations, node, replay
 from coterie.orchestration.database import Database
 from coterie.orchestration.database_log import DatabaseLog
 from coterie.orchestration.migrations.versions import first
@@ -117,9 +121,73 @@ def test_a_migration_happens_wholly_or_not_at_all(database: str, monkeypatch: py
         opened.close()
 
 
+NEXT = """
+import os, signal, sys
+from alembic import op
+from sqlalchemy import Column, String
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.add_column("runs", Column("colour", String))
+    op.execute("UPDATE runs SET state = 'grey'")
+    op.create_table("colours", Column("name", String, primary_key=True))
+    if "dies" in sys.argv:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+UPGRADE = """
+import sys
+from coterie.orchestration import database
+
+database.HEAD, database.REVISIONS = "0002", ("0001", "0002")
+database.__file__ = sys.argv[1]  # its migrations lie beside it
+database.Database(sys.argv[2]).close()
+"""
+
+
+def upgraded(folder: Path, database: str, *how: str) -> int:
+    """What a process says that opens the log with a Coterie which has one more migration."""
+    versions = folder / "migrations" / "versions"
+    if not versions.exists():
+        shutil.copytree(Path(migrations.__file__).parent, folder / "migrations")
+        (versions / "second.py").write_text(NEXT, encoding="utf-8")
+    command = [sys.executable, "-c", UPGRADE, str(folder / "database.py"), database, *how]
+    return subprocess.run(command, check=False).returncode
+
+
+def test_a_process_that_is_killed_in_a_migration_leaves_the_old_log(database: str, tmp_path: Path) -> None:
+    """Whole and sound, for the Coterie of before as for the next try."""
+
+    async def run() -> str:
+        async with Runtime(log=database) as runtime:
+            return (await (await runtime.start(golden_flow(), Question(text="gold"), key="k")).result()).text
+
+    assert anyio.run(run) == "GOLD"
+    assert upgraded(tmp_path, database, "dies") == -signal.SIGKILL
+    opened = Database(database)
+    try:
+        assert opened.read(verify).faults == []
+        assert "colours" not in opened.read(lambda connection: inspect(connection).get_table_names())
+    finally:
+        opened.close()
+    assert anyio.run(run) == "GOLD"
+    assert upgraded(tmp_path, database) == 0
+    with pytest.raises(LogUnavailable, match="has the tables of version 0002"):
+        Database(database)
+
+
+def test_processes_that_open_a_new_log_at_once_all_work(database: str) -> None:
+    """One makes the tables, the others find them."""
+    code = "import sys; from coterie.orchestration.database import Database; Database(sys.argv[1]).close()"
+    processes = [subprocess.Popen([sys.executable, "-c", code, database]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+
+
 @pytest.mark.anyio
-async def test_two_that_open_a_new_log_at_once_both_work(database: str) -> None:
-    """One makes the tables, the other finds them."""
+async def test_tasks_that_open_a_new_log_at_once_all_work(database: str) -> None:
+    """The same within one process."""
 
     async def opened() -> None:
         async with DatabaseLog(database) as log:

@@ -78,6 +78,17 @@ def test_annotations_may_be_strings_that_name_local_classes() -> None:
     assert ask.signature.produces is Local
 
 
+def test_a_node_may_name_what_is_bound_later() -> None:
+    """Its annotations are read before it is called, as is usual of functions."""
+
+    @node
+    async def ask(question: Question) -> Question:
+        return Question(text=later)
+
+    assert ask.signature.produces is Question
+    later = "later"
+
+
 @pytest.mark.anyio
 async def test_a_node_is_called_with_what_it_asks_for() -> None:
     """Inputs by position; given messages and the context by keyword."""
