@@ -18,7 +18,9 @@ HeavyModule = Literal[
     "agents.index",
     "agents.pinned",
     "agents.retriever",
+    "cli.review.stats_plot",
     "orchestration.database_log",
+    "orchestration.review_desk",
     "orchestration.runtime",
     "orchestration.validation",
 ]

@@ -11,6 +11,7 @@ from .graph import graph
 from .models import models
 from .replay import replay_run
 from .resume import resume
+from .review.app import review
 from .run import run
 from .runs import runs
 from .show import show_run
@@ -34,6 +35,7 @@ app.command()(fork)
 app.command("verify")(verify_log)
 app.command("export")(export_log)
 app.add_typer(dead_letters, name="dead")
+app.add_typer(review, name="review")
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from ..orchestration.events import (
     TaskStarted,
     TokenDelta,
 )
-from ..orchestration.review import Answer
+from ..orchestration.review_answers import Answer
 from ..orchestration.run import Run
 from .text import safe
 

@@ -17,7 +17,8 @@ from ..agents.messages import Message, Rejection
 from ..agents.type_forms import members
 from ..orchestration.errors import ReviewAnswerError
 from ..orchestration.events import ReviewRequested
-from ..orchestration.review import Answer, Approve, Edit, Reject, Review
+from ..orchestration.review import Review
+from ..orchestration.review_answers import Answer, Approve, Edit, Reject
 from ..orchestration.run import Run
 from .text import safe
 

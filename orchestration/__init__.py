@@ -2,6 +2,7 @@
 
 from ..agents.agent import Context
 from ..agents.messages import Failure
+from .asking import Rule
 from .errors import (
     GatherIncomplete,
     JoinIncomplete,
@@ -16,6 +17,7 @@ from .errors import (
     ResultError,
     ResumeRefused,
     ReviewAnswerError,
+    ReviewOverdue,
     ReviewRejected,
     RunCancelled,
     RunError,
@@ -29,13 +31,15 @@ from .errors import (
 from .log import Log, MemoryLog
 from .nodes import Given, Node, Policy, node
 from .replay import Replayed, replay
-from .review import Approve, Edit, Reject, Review
+from .review import Review
+from .review_answers import Approve, Choose, Edit, Reject
 from .run import Run
 from .runtime import Resumed, Runtime
 from .workflow import Flow, Workflow
 
 __all__ = [
     "Approve",
+    "Choose",
     "Context",
     "Edit",
     "Failure",
@@ -62,7 +66,9 @@ __all__ = [
     "Resumed",
     "Review",
     "ReviewAnswerError",
+    "ReviewOverdue",
     "ReviewRejected",
+    "Rule",
     "Run",
     "RunCancelled",
     "RunError",

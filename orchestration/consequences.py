@@ -11,7 +11,7 @@ def consequence(command: Command, run: str, seq: int, at: float) -> Event | None
             inputs = list(task.message) if isinstance(task.message, tuple) else [task.message]
             return TaskStarted(run, seq, at, task.id, task.node, attempt, inputs, task.given)
         case AskReview(task=task):
-            return ReviewRequested(run, seq, at, task.id, task.node, task.message)
+            return ReviewRequested(run, seq, at, task.id, task.node, task.message, task.asking)
         case AskEffect(task=task, again=False):
             return EffectUnknown(run, seq, at, task.id, task.node, effect_key(run, task))
         case Finish(message=message):

@@ -1,5 +1,6 @@
 """The durable log: facts of runs in SQLite or PostgreSQL, one task a transaction, one writer a run."""
 
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,13 +17,15 @@ from ..agents.agent import Exchange
 from ..agents.errors import MessageError
 from ..agents.registry import Registry
 from ..agents.ticket import Post, post_to_this_loop, soon_on_this_loop
-from . import queries, run_rows
+from . import decisions, queries, review_deciding, run_rows
 from .database import Database
 from .errors import LogCorrupt, LogError, LogUnavailable, NoSuchRun, RunHeldElsewhere, StaleLease
 from .events import TERMINAL, Event, RunStarted
 from .fault_points import reached
 from .liveness import here
-from .log import Lease, Transaction, exchanges
+from .log import Decided, Lease, Right, Transaction, exchanges
+from .review_answers import Answer
+from .review_items import ReviewForm
 from .run_rows import RunRows
 from .schema import definitions, runs, workers
 from .statements import Hot
@@ -157,6 +160,35 @@ class DatabaseLog:
                 raise
         if ended:
             self._registries.pop(lease, None)
+
+    async def allow(self, by: str, right: Right) -> None:
+        await self.call(lambda database: database.read(lambda connection: decisions.allow(connection, by, right)))
+
+    async def decided(self, runs: Sequence[str]) -> Sequence[Decided]:
+        found = list(runs)
+        return await self.call(
+            lambda database: database.read(lambda connection: review_deciding.decided_of(connection, found))
+        )
+
+    async def answer(self, run: str, task: str, answer: Answer, form: ReviewForm) -> int | None:
+        def work(database: Database) -> int | None:
+            with database.write() as connection:
+                return review_deciding.answer_inside(connection, run, task, answer, form, time.time())
+
+        return await self.call(work)
+
+    async def refuse(self, decided: Decided, problem: str) -> None:
+        def work(database: Database) -> None:
+            with database.write() as connection:
+                review_deciding.refuse(connection, decided, problem, time.time())
+
+        await self.call(work)
+
+    def taking(self, decided: Decided) -> Transaction | None:
+        return lambda connection: review_deciding.take(connection, decided, time.time())
+
+    def expiring(self, run: str, task: str) -> Transaction | None:
+        return lambda connection: review_deciding.expire(connection, run, task, time.time())
 
     async def claim(self, run: str, registry: Registry) -> Lease:
         lease: Lease | None = None

@@ -12,11 +12,20 @@ from pydantic_core import to_json
 from ..agents.type_forms import describe
 from .edges import Edge, Fork, Join, Link
 from .nodes import FunctionNode
+from .review import Review
+from .review_form import form_of, schemas_of
 from .workflow import Flow
 
 
 def definition_of(flow: Flow[Any, Any]) -> dict[str, Any]:
-    """Nodes, edges and message types of `flow`, and of the flows inside it."""
+    """Nodes, edges and message types of `flow`, and of the flows inside it, and what people can answer in it.
+
+    A reviewer's process reads it, so that it needs none of the flow's code.
+    """
+    return {**_graph(flow), "schemas": schemas_of(flow)}
+
+
+def _graph(flow: Flow[Any, Any]) -> dict[str, Any]:
     return {
         "flow": flow.name,
         "takes": describe(flow.signature.consumes),
@@ -62,13 +71,14 @@ def _changes_of_node(place: str, old: Mapping[str, Any], new: Mapping[str, Any] 
 
 def _node(flow: Flow[Any, Any], name: str) -> dict[str, Any]:
     node = flow.nodes[name]
-    inner = {"flow": definition_of(node)} if isinstance(node, Flow) else {}
+    inner = {"flow": _graph(node)} if isinstance(node, Flow) else {}
     effect = flow.policies[name].effect if name in flow.policies else None
     return {
         "is": "a function" if isinstance(node, FunctionNode) else f"a {type(node).__name__}",
         "takes": describe(node.signature.consumes),
         "gives": describe(node.signature.produces),
         **({"effect": effect} if effect else {}),
+        **({"review": form_of(flow, node)} if isinstance(node, Review) else {}),
         **inner,
     }
 

@@ -15,6 +15,7 @@ from ..agents.type_forms import NOTHING, accepts, members, message_types
 from .analysis import Produced, Shape
 from .edges import START, Catch, Edge, Link, sources_of
 from .nodes import FunctionNode
+from .review import Review
 from .workflow import Definition, Flow
 
 
@@ -61,7 +62,7 @@ class Draft:
 
 
 def producers(draft: Draft, name: str, node: Any) -> Mapping[str, str]:
-    if not isinstance(node, FunctionNode):
+    if not isinstance(node, FunctionNode | Review):
         return {}
     found = {parameter: producer(draft, name, wanted) for parameter, wanted in node.given.items()}
     return {parameter: producer for parameter, producer in found.items() if producer is not None}

@@ -9,6 +9,10 @@ CoterieError
 │   ├── KeyTaken                      the flow has a run with this idempotency key
 │   ├── RunHeldElsewhere              a living process has the run
 │   ├── StaleLease                    another process has taken the run over
+│   ├── NoSuchReview (LookupError)    nothing waits for a person there
+│   ├── ReviewTaken                   somebody else was first, or has it open
+│   ├── NothingToUndo                 what was decided has been taken into its run
+│   ├── NotAllowed (PermissionError)  the person has no role that allows it
 │   ├── LogCorrupt                    a row was changed, is missing or was added
 │   ├── LogUnavailable (OSError)      the database cannot be opened, or a commit failed
 │   └── ResumeRefused                 the program has changed in a way that the run cannot go on with
@@ -22,6 +26,7 @@ CoterieError
     ├── ResultError                   no result, or more than one
     ├── ReviewRejected                a person turned the proposal down and no edge takes that
     ├── ReviewAnswerError (ValueError)
+    ├── ReviewOverdue (TimeoutError)  nobody answered within the review's `deadline`
     ├── NodeTimeout (TimeoutError)
     └── TaskGivenUp                   the process ended in each of its attempts
 """
@@ -112,6 +117,13 @@ class ReviewAnswerError(RunError, ValueError):
     """An answer to a review cannot be taken; nothing was changed."""
 
 
+class ReviewOverdue(RunError, TimeoutError):
+    """Nobody answered a review within its `deadline`."""
+
+    def __init__(self, node: str, seconds: float) -> None:
+        super().__init__(f"nobody answered at {node!r} within {seconds:g} s")
+
+
 class NodeTimeout(RunError, TimeoutError):
     """One attempt of a task took longer than its node's `timeout`."""
 
@@ -164,6 +176,33 @@ class StaleLease(LogError):
 
     def __init__(self, run: str) -> None:
         super().__init__(f"run {run!r} was taken over by another process; what this one did last was not kept")
+
+
+class NoSuchReview(LogError, LookupError):
+    """Nothing waits for a person there."""
+
+    def __init__(self, run: str, task: str, became: str = "there is no such review") -> None:
+        super().__init__(f"no review waits at {task!r} of run {run!r}: {became}")
+
+
+class ReviewTaken(LogError):
+    """Somebody else has answered a review first, or has it open; what was just given is not stored."""
+
+    def __init__(self, run: str, task: str, what: str) -> None:
+        super().__init__(f"{task!r} of run {run!r} {what}; your answer was not stored")
+
+
+class NothingToUndo(LogError):
+    """What was decided cannot be taken back."""
+
+
+class NotAllowed(LogError, PermissionError):
+    """A person has no role that allows what they ask for; see `coterie review people`."""
+
+    def __init__(self, by: str, right: str, held: Sequence[str], able: Sequence[str], why: str = "") -> None:
+        roles = f"is {' and '.join(held)}" if held else "has no role"
+        told = why or f"that takes {' or '.join(able)}; an operator can grant it: coterie review people --grant"
+        super().__init__(f"{by!r} {roles} here and may not {right}: {told}")
 
 
 class LogCorrupt(LogError):

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from ..agents.messages import Message
-from .review import Answer
+from .asking import Asking
+from .review_answers import Answer
 
 Payload: TypeAlias = Message | list[Message]
 """What travels along an edge: a message, or the list that a map takes and a join gives."""
@@ -31,6 +32,7 @@ class RunStarted(NamedTuple):
     releases: Mapping[str, str] = {}  # role -> digest that must answer for it, "" for its zero-shot form
     forked_from: str | None = None  # the run whose outcomes it starts with
     forked_before: str | None = None  # the task that it does anew
+    by: str | None = None  # the person who started it, where one is named
 
 
 class RunResumed(NamedTuple):
@@ -155,6 +157,7 @@ class ReviewRequested(NamedTuple):
     task: str
     node: str
     message: Message
+    asking: Asking | None = None  # why; None in logs of before reviews had reasons
 
 
 class ReviewAnswered(NamedTuple):
@@ -166,6 +169,17 @@ class ReviewAnswered(NamedTuple):
     task: str
     node: str
     answer: Answer
+    decision: int = 0  # its number among the log's decisions; 0: it has none
+
+
+class ReviewWithdrawn(NamedTuple):
+    """Nobody need answer any more: the branch that the review stood in was given up."""
+
+    run: str
+    seq: int
+    at: float
+    task: str
+    node: str
 
 
 class TimerFired(NamedTuple):
@@ -228,6 +242,7 @@ Event: TypeAlias = (
     | EffectSettled
     | ReviewRequested
     | ReviewAnswered
+    | ReviewWithdrawn
     | TimerFired
     | RunFinished
     | RunFailed
@@ -249,6 +264,7 @@ KINDS: dict[str, type[Event]] = {
     "effect-settled": EffectSettled,
     "review-requested": ReviewRequested,
     "review-answered": ReviewAnswered,
+    "review-withdrawn": ReviewWithdrawn,
     "timer-fired": TimerFired,
     "run-finished": RunFinished,
     "run-failed": RunFailed,

@@ -16,7 +16,7 @@ from ..agents.errors import MessageError
 from ..agents.messages import Message
 from .errors import LogCorrupt
 from .events import KINDS, NAMES, Event
-from .review import Edit
+from .review_answers import Edit
 
 MESSAGE = "$message"
 BEGINNING = "0" * 64  # the hash before the first fact of a run
@@ -113,6 +113,8 @@ def _plain(value: Any, refer: Callable[[Message], str]) -> Any:
         return value
     if isinstance(value, Message):
         return {MESSAGE: refer(value)}
+    if hasattr(value, "_asdict"):  # a named tuple inside a fact, which an object tells better than a list
+        value = value._asdict()
     if isinstance(value, list | tuple):
         return [_plain(one, refer) for one in value]
     if isinstance(value, Mapping):

@@ -19,6 +19,7 @@ Point: TypeAlias = Literal[
     "head-moved",
     "messages-inserted",
     "facts-inserted",
+    "reviews-written",  # the rows of questions say what the facts do; only in runs that ask
     "actions-done",  # what nodes do in the log's database, before the facts that belong to it
     "commit-due",
     "committed",  # before anybody is told

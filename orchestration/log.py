@@ -6,14 +6,20 @@ A log knows facts and runs; it knows nothing of graphs, schedulers and models.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from ..agents.agent import Exchange
 from ..agents.errors import NotDurable
 from ..agents.messages import Message
 from ..agents.registry import Registry
+from .authors import check_author
 from .errors import KeyTaken, NoSuchRun, StaleLease
 from .events import TERMINAL, Event, RunStarted, TaskFinished, TaskStarted
+from .review_answers import Answer, Reject
+from .review_items import ReviewForm
+
+Right: TypeAlias = Literal["start", "operate", "decide", "look"]
+"""What a person may do: start runs; resume, retry and prune them, and name people; decide; look at what was decided."""
 
 Transaction: TypeAlias = Callable[[Any], object]
 """What a node does in the log's own database: it is given an open SQLAlchemy connection, in the log's thread."""
@@ -24,6 +30,18 @@ class Lease(NamedTuple):
 
     run: str
     fence: int
+
+
+class Decided(NamedTuple):
+    """What people have answered to a review, and its run has not taken yet."""
+
+    run: str
+    task: str
+    decision: int  # its number
+    by: str
+    act: str  # approve, choose, edit or reject
+    body: Mapping[str, Any]  # what the act says, as JSON values
+    release: float  # when it may be taken, in seconds since the epoch; until then it can be taken back
 
 
 class Log(Protocol):
@@ -86,6 +104,39 @@ class Log(Protocol):
         """
         ...
 
+    async def allow(self, by: str, right: Right) -> None:
+        """Returns where `by` has `right` in this log; while it names nobody, everybody has.
+
+        Raises:
+            NotAllowed: they have not.
+        """
+        ...
+
+    async def decided(self, runs: Sequence[str]) -> Sequence[Decided]:
+        """What people have answered to reviews of `runs` at their desks, and was not taken yet."""
+        ...
+
+    async def refuse(self, decided: Decided, problem: str) -> None:
+        """Ask again: the answer does not fit its type after all, and people are told why."""
+        ...
+
+    async def answer(self, run: str, task: str, answer: Answer, form: ReviewForm) -> int | None:
+        """Keep an answer that a program gives: its number, 0 where answers have none, None if others must give it, too.
+
+        Raises:
+            ReviewTaken: somebody was first, or has it open.
+            NotAllowed: whoever answers may not decide.
+        """
+        ...
+
+    def taking(self, decided: Decided) -> Transaction | None:
+        """What makes an answer final; it raises `ReviewTaken` where it was taken back meanwhile. None: nothing does."""
+        ...
+
+    def expiring(self, run: str, task: str) -> Transaction | None:
+        """What ends the time for an answer; it raises `ReviewTaken` where there is one. None: nothing does."""
+        ...
+
     async def claim(self, run: str, registry: Registry) -> Lease:
         """The right to write `run`, for a process that takes it up.
 
@@ -143,6 +194,7 @@ class MemoryLog:
         self._threads: dict[str, list[str]] = {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
         self._ended: deque[str] = deque()
+        self._votes: dict[tuple[str, str], dict[str, Answer]] = {}  # by review: what each person has answered
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,6 +233,29 @@ class MemoryLog:
         self, lease: Lease, actions: Sequence[Transaction], follow: Callable[[], Sequence[Event]]
     ) -> None:
         raise NotDurable("the log in memory has no database for ctx.transaction; use Runtime(log='desk.db')")
+
+    async def allow(self, by: str, right: Right) -> None:
+        return
+
+    async def decided(self, runs: Sequence[str]) -> Sequence[Decided]:
+        return ()
+
+    async def refuse(self, decided: Decided, problem: str) -> None:
+        return
+
+    async def answer(self, run: str, task: str, answer: Answer, form: ReviewForm) -> int | None:
+        started = self._events[run][0]
+        check_author(started.by if isinstance(started, RunStarted) else None, answer.by, form.author_may_decide)
+        others = self._votes.setdefault((run, task), {})
+        others[answer.by] = answer.model_copy(update={"by": ""})
+        agreeing = sum(other == others[answer.by] for other in others.values())
+        return 0 if isinstance(answer, Reject) or agreeing >= form.approvals else None
+
+    def taking(self, decided: Decided) -> Transaction | None:
+        return None
+
+    def expiring(self, run: str, task: str) -> Transaction | None:
+        return None
 
     async def claim(self, run: str, registry: Registry) -> Lease:
         self._known(run)
@@ -222,6 +297,8 @@ class MemoryLog:
         while len(self._ended) > self._keep:
             forgotten = self._ended.popleft()
             del self._events[forgotten], self._fences[forgotten]
+        if self._votes:
+            self._votes = {place: votes for place, votes in self._votes.items() if place[0] in self._events}
 
 
 def exchanges(events: Sequence[Event], node: str) -> list[Exchange]:

@@ -13,6 +13,7 @@ from ..agents.type_forms import accepts, describe, item_of, members, parts_of
 from .analysis import Forks
 from .draft import Draft, listed, name_of, producer, schemas, union
 from .edges import END, START, Catch, Link
+from .errors import ReviewOverdue
 from .nodes import FunctionNode, Policy
 from .review import Review
 from .workflow import Flow
@@ -57,7 +58,7 @@ def faults_of_types(draft: Draft) -> Iterator[str]:
                 yield f"{name!r} answers with {describe(form)}, {what}"
         if isinstance(node, Review) and item_of(draft.consumes(name)) is not None:
             yield f"{name!r} takes {describe(draft.consumes(name))}, but a person is shown one message; put them in one"
-        for parameter, form in node.given.items() if isinstance(node, FunctionNode) else ():
+        for parameter, form in node.given.items() if isinstance(node, FunctionNode | Review) else ():
             if not _is_message(form):
                 yield f"{name!r} is given {describe(form)} as {parameter!r}, {what}"
 
@@ -150,7 +151,7 @@ def faults_of_depth(draft: Draft) -> Iterator[str]:
 
 def faults_of_given(draft: Draft) -> Iterator[str]:
     for name, node in draft.nodes.items():
-        if not isinstance(node, FunctionNode) or name not in draft.shape.reachable:
+        if not isinstance(node, FunctionNode | Review) or name not in draft.shape.reachable:
             continue
         for wanted in node.given.values():
             if producer(draft, name, wanted) is not None:
@@ -163,6 +164,18 @@ def faults_of_given(draft: Draft) -> Iterator[str]:
                 )
             else:
                 yield f"{name!r} is given {describe(wanted)}, but no node before it produces one"
+
+
+def faults_of_deadlines(draft: Draft) -> Iterator[str]:
+    for name, node in draft.nodes.items():
+        if not isinstance(node, Review) or node.deadline is None:
+            continue
+        catches = [edge for edge in draft.edges if isinstance(edge, Catch) and edge.source == name]
+        if not any(issubclass(ReviewOverdue, edge.error) for edge in catches):
+            yield (
+                f"{name!r} has a deadline, but nothing says what follows when it is over; "
+                f"add on_error({name}, …, catch=ReviewOverdue)"
+            )
 
 
 def faults_of_policies(draft: Draft) -> Iterator[str]:

@@ -14,11 +14,13 @@ from sqlalchemy.sql import Select
 
 from ..agents.messages import repair_text
 from ..agents.registry import StoredMessage
+from .decisions import decision_of
 from .errors import AmbiguousRun, LogCorrupt, NoSuchRun, RunFailed
 from .events import NAMES, TaskFailed
 from .fact_rows import MESSAGE, FactRow, digests_in
+from .review_items import Decision
 from .run_rows import checked_rows, messages_of, run_row
-from .schema import definitions, facts, messages, pruned, runs
+from .schema import decisions, definitions, facts, messages, pruned, runs
 from .witness import Witness
 
 RunState = Literal["running", "waiting", "finished", "failed", "cancelled"]
@@ -176,6 +178,16 @@ def verify(connection: Connection) -> Verdict:
     lost = select(runs.c.id).where(runs.c.definition.not_in(select(definitions.c.digest)))
     verdict.faults += [f"run {run!r}: its flow's definition is missing" for run in connection.execute(lost).scalars()]
     return verdict
+
+
+def decisions_since(connection: Connection, since: float | None = None, by: str | None = None) -> list[Decision]:
+    """What people decided, latest first; at or after `since`, in seconds since the epoch."""
+    chosen = select(decisions).order_by(decisions.c.seq.desc())
+    if since is not None:
+        chosen = chosen.where(decisions.c.at >= since)
+    if by is not None:
+        chosen = chosen.where(decisions.c.by == repair_text(by))
+    return [decision_of(row) for row in connection.execute(chosen)]
 
 
 def heads(connection: Connection) -> dict[str, tuple[int, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .consequences import consequence
-from .events import CONSEQUENCES, NAMES, Event
+from .events import CONSEQUENCES, NAMES, Event, ReviewRequested, ReviewWithdrawn
 from .scheduler import advance
 from .state import State
 from .workflow import Flow
@@ -29,6 +29,8 @@ def rebuild(flow: Flow[Any, Any], events: Sequence[Event]) -> Rebuilt:
     divergences: list[str] = []
     due: deque[Event] = deque()  # what the log must say next
     for event in events:
+        if isinstance(event, ReviewWithdrawn):  # says for readers what the scheduler knows from the event before
+            continue
         if isinstance(event, CONSEQUENCES):
             divergences += _differences(due.popleft() if due else None, event)
             continue
@@ -46,8 +48,13 @@ def _differences(due: Event | None, found: Event) -> Iterator[str]:
         yield f"the log goes on with {_told(found)}, the program now does not"
     elif _told(due) != _told(found):
         yield f"the log goes on with {_told(found)}, the program now with {_told(due)}"
-    elif due[3:] != found[3:]:
+    elif _content(due) != _content(found):
         yield f"{_told(found)} has another content under the program as it is now"
+
+
+def _content(fact: Event) -> tuple[Any, ...]:
+    """What two facts must share; the reasons of a review may be worded anew."""
+    return tuple((fact._replace(asking=None) if isinstance(fact, ReviewRequested) else fact)[3:])
 
 
 def _missing(due: Event) -> str:

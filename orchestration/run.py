@@ -8,7 +8,7 @@ import random
 import time
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 import anyio
@@ -21,15 +21,15 @@ from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
 from .attempt import Raised, attempt, may_retry
 from .consequences import consequence, effect_key
-from .errors import LogError, ReviewAnswerError, ReviewRejected, RunCancelled, RunError, RunFailed, TaskGivenUp
+from .errors import LogError, ReviewAnswerError, ReviewTaken, RunCancelled, RunError, RunFailed, TaskGivenUp
 from .events import (
     EffectIntended,
     EffectSettled,
     EffectUnknown,
     Event,
     Payload,
-    ReviewAnswered,
     ReviewRequested,
+    ReviewWithdrawn,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -47,9 +47,11 @@ from .events import (
     RunFailed as RunFailedFact,
 )
 from .fault_points import reached
-from .log import Lease, Log, Transaction
+from .log import Decided, Lease, Log, Transaction
 from .nodes import Policy
-from .review import Answer, Review
+from .review import Review
+from .review_answers import Answer
+from .run_reviews import PendingReviews, seconds_left
 from .scheduler import advance
 from .state import AskEffect, AskReview, CancelTasks, Command, Fail, Finish, GiveUp, RunTask, SetTimer, State, Task
 from .workflow import Flow
@@ -69,6 +71,10 @@ class Surroundings(Protocol):
     def host(self) -> Host: ...
 
     def limiter(self, node: object, limit: int) -> anyio.CapacityLimiter: ...
+
+    def watch(self, run: "Run[Any]") -> None:
+        """Have the log looked at for what people answer to the reviews of `run`."""
+        ...
 
 
 class Run(Generic[Out]):
@@ -96,7 +102,7 @@ class Run(Generic[Out]):
         self._spare = False  # whether a worker has been started that has not begun
         self._busy = 0  # attempts and timers in progress: what an end must stop
         self._scopes: dict[str, anyio.CancelScope] = {}
-        self._reviews: dict[str, Task] = {}  # tasks that wait for a reviewer
+        self.reviews = PendingReviews(self)
         self._unknown: dict[str, Task] = {}  # tasks that wait for somebody who knows if their effect happened
         self._transactions: dict[str, list[Transaction]] = {}  # by task, of its attempt in progress
 
@@ -141,24 +147,25 @@ class Run(Generic[Out]):
         """Stop every task of the run now. A run that has ended stays as it is."""
         if self._state.ended:
             return
-        await self._record(RunCancelledFact(*self._stamp()))
+        await self._record(RunCancelledFact(*self.stamp()))
         self._end(RunCancelled(self.id))
 
     async def answer(self, task: str, answer: Answer) -> None:
         """Answer the pending review `task`.
 
+        Where several people must answer (`approvals=`), the review stays pending until enough have given this answer.
+
         Raises:
             ReviewAnswerError: no such review is pending, or the answer does not fit it; nothing has changed.
+            ReviewTaken: somebody was first, or has it open at a desk.
+            NotAllowed: `answer.by` may not decide.
         """
-        pending = self._waiting(self._reviews, task, "review")
-        try:
-            outcome = self.reviewer(task).decide(pending.message, answer)
-        except ReviewRejected as rejection:
-            outcome = Raised(rejection)
-        del self._reviews[task]
-        await self._served()
-        answered = ReviewAnswered(*self._stamp(), task=task, node=pending.node, answer=answer)
-        await self._settle(pending, 1, outcome, answered)
+        await self.reviews.answer(task, answer)
+        self._start_worker()
+
+    async def take(self, decided: Decided) -> None:
+        """Take what somebody has answered at a desk, where it still counts."""
+        await self.reviews.take(decided)
         self._start_worker()
 
     async def settle(self, task: str, *, happened: bool, output: Payload | None = None, by: str = "operator") -> None:
@@ -171,14 +178,14 @@ class Run(Generic[Out]):
         Raises:
             ReviewAnswerError: nobody asked about this task, or `output` is not what its node answers.
         """
-        asked = self._waiting(self._unknown, task, "question about an effect")
+        asked = self._asked(task)
         expected = asked.flow.nodes[asked.node].signature.produces
         if happened and not is_instance(output, expected):
             found = type(output).__name__
             raise ReviewAnswerError(f"{task!r} answers with {describe(expected)}, but is settled with {found}")
         del self._unknown[task]
-        await self._served()
-        settled = EffectSettled(*self._stamp(), task=task, node=asked.node, happened=happened, by=by)
+        await self.served()
+        settled = EffectSettled(*self.stamp(), task=task, node=asked.node, happened=happened, by=by)
         if happened:
             await self._settle(asked, asked.attempts, output, settled)
         else:
@@ -188,9 +195,9 @@ class Run(Generic[Out]):
     @property
     def pending(self) -> tuple[ReviewRequested, ...]:
         """The reviews that wait for a person, oldest first."""
-        facts = self.facts() if self._reviews else ()
+        facts = self.facts() if self.reviews.tasks else ()
         found = {event.task: event for event in facts if isinstance(event, ReviewRequested)}
-        return tuple(event for event in found.values() if event.task in self._reviews)
+        return tuple(event for event in found.values() if event.task in self.reviews.tasks)
 
     @property
     def unknown(self) -> tuple[EffectUnknown, ...]:
@@ -205,9 +212,7 @@ class Run(Generic[Out]):
         Raises:
             ReviewAnswerError: no such review is pending.
         """
-        pending = self._waiting(self._reviews, task, "review")
-        node: Review[Any, Any] = pending.flow.nodes[pending.node]  # type: ignore[assignment]
-        return node
+        return self.reviews.node(task)
 
     async def wait_settled(self) -> None:
         """Return when the run has ended, or when only people can make it go on."""
@@ -215,8 +220,8 @@ class Run(Generic[Out]):
             await self._change().wait()
 
     def _waits_for_people(self) -> bool:
-        asked = len(self._reviews) + len(self._unknown)
-        if not asked or asked < len(self._state.tasks):
+        asked = len(self.reviews.tasks) + len(self._unknown)
+        if not asked or asked < len(self._state.tasks) or self.reviews.are_answered:
             return False
         timed = any(fork.timed for fork in self._state.forks.values())
         return not timed and len(self.pending) + len(self.unknown) == asked
@@ -225,13 +230,20 @@ class Run(Generic[Out]):
     def ended(self) -> bool:
         return self._ended.is_set()
 
-    def _waiting(self, tasks: Mapping[str, Task], task: str, what: str) -> Task:
-        if task not in tasks:
-            waiting = ", ".join(sorted(tasks)) or "none"
-            raise ReviewAnswerError(f"run {self.id!r} has no pending {what} {task!r}; pending: {waiting}")
-        return tasks[task]
+    def _asked(self, task: str) -> Task:
+        if task not in self._unknown:
+            waiting = ", ".join(sorted(self._unknown)) or "none"
+            raise ReviewAnswerError(
+                f"run {self.id!r} has no pending question about an effect {task!r}; pending: {waiting}"
+            )
+        return self._unknown[task]
 
-    async def _served(self) -> None:
+    @property
+    def log(self) -> Log:
+        """The log that keeps the run."""
+        return self._around.log
+
+    async def served(self) -> None:
         while self._group is None and not self._ended.is_set():  # asked before the run was served
             await self._change().wait()
 
@@ -270,7 +282,8 @@ class Run(Generic[Out]):
         started, last = facts[0], facts[-1]
         assert isinstance(started, RunStarted)  # noqa: S101 - every run begins with it
         self._take_settings(started)
-        self._reviews = {task.id: task for task in state.tasks.values() if task.review}
+        self.reviews.tasks = {task.id: task for task in state.tasks.values() if task.review}
+        self.reviews.looked = not self._around.log.durable
         match last:
             case RunFinished(message=message):
                 self._end(message)
@@ -284,7 +297,7 @@ class Run(Generic[Out]):
     async def go_on(self, limit: int | None, releases: Mapping[str, str]) -> list[Command]:
         """Keep that the run is at work again; the commands are for `serve`."""
         self._releases = dict(self._releases) | dict(releases)
-        return await self._record(RunResumed(*self._stamp(), limit=limit, releases=self._releases))
+        return await self._record(RunResumed(*self.stamp(), limit=limit, releases=self._releases))
 
     async def retry(self, by: str) -> list[Command]:
         """Put the task that ended the run back to work; the commands are for `serve`.
@@ -296,15 +309,16 @@ class Run(Generic[Out]):
         if failed is None:
             raise RunError(f"run {self.id!r} has no failed task to retry; fork it before the node that you changed")
         self._ended, self._outcome = anyio.Event(), None
-        self._reviews = {task.id: task for task in self._state.tasks.values() if task.review}
-        return await self._record(TaskRetried(*self._stamp(), task=failed.id, by=by))
+        self.reviews.tasks = {task.id: task for task in self._state.tasks.values() if task.review}
+        return await self._record(TaskRetried(*self.stamp(), task=failed.id, by=by))
 
     async def serve(self, commands: Sequence[Command]) -> None:
         """Work until the run ends. What breaks the run itself (a failed commit, say) is raised by `result`."""
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                self._wake()
+                self.wake()
+                self._await_answers({command.task.id for command in commands if isinstance(command, AskReview)})
                 self._perform(commands)
                 self._start_worker()
                 if not self._ended.is_set():
@@ -323,7 +337,7 @@ class Run(Generic[Out]):
             return
         with anyio.move_on_after(PATIENCE, shield=True):
             try:
-                await self._record(RunSuspended(*self._stamp()))
+                await self._record(RunSuspended(*self.stamp()))
             except CoterieError:  # the run has been broken with it, and whoever awaits its result is told
                 return
 
@@ -380,7 +394,7 @@ class Run(Generic[Out]):
 
     async def _intend(self, task: Task, attempt: int) -> None:
         """Keep that an effect may happen from now on."""
-        await self._record(EffectIntended(*self._stamp(), task.id, task.node, attempt, effect_key(self.id, task)))
+        await self._record(EffectIntended(*self.stamp(), task.id, task.node, attempt, effect_key(self.id, task)))
         reached("effect-intended")
 
     def _context(self, task: Task, attempt: int) -> Context:
@@ -407,7 +421,7 @@ class Run(Generic[Out]):
         def listen(text: str) -> None:
             self._deltas.append(TokenDelta(run=self.id, seq=self._seq, task=task, text=repair_text(text)))
             self._delta_count += 1
-            self._wake()
+            self.wake()
 
         return listen
 
@@ -435,7 +449,7 @@ class Run(Generic[Out]):
         finally:
             self._busy -= 1
         if command.fork in self._state.forks:
-            self._perform(await self._record(TimerFired(*self._stamp(), fork=command.fork)))
+            self._perform(await self._record(TimerFired(*self.stamp(), fork=command.fork)))
             self._start_worker()
 
     # Facts and what follows from them.
@@ -446,24 +460,50 @@ class Run(Generic[Out]):
             return
         actions = self._transactions.pop(task.id, None)
         if actions and not isinstance(outcome, Raised):
-            outcome = await self._settle_with(task, outcome, actions)
-            if not isinstance(outcome, Raised):
+            raised = await self._transact(task, actions, lambda: [self._came(task, attempt, outcome)])
+            if raised is None:
                 return
-        if isinstance(outcome, Raised):
-            failed = self._failure(task, attempt, outcome.error)
-            self._perform(await self._record(*before, failed, cause=outcome.error))
-        else:
-            finished = TaskFinished(*self._stamp(), task.id, task.node, outcome)
-            self._perform(await self._record(*before, finished))
+            outcome = raised
+        cause = outcome.error if isinstance(outcome, Raised) else None
+        self._perform(await self._record(*before, self._came(task, attempt, outcome), cause=cause))
 
-    async def _settle_with(self, task: Task, outcome: Any, actions: Sequence[Transaction]) -> Raised | None:
-        """Commit what came of a task together with what it does in the log's database."""
+    async def settle_review(
+        self, task: Task, outcome: Any, happened: Callable[[], Sequence[Event]], action: Transaction | None
+    ) -> Raised | None:
+        """Commit what a person, or the end of a time, made of a review; or what `action` raised, and nothing is kept.
+
+        Args:
+            happened: gives what happened before the outcome.
+            action: done in the log's database in the same transaction.
+        """
+        if self._state.ended or task.id not in self._state.tasks:
+            return None
+        cause = outcome.error if isinstance(outcome, Raised) else None
+        if action is None:
+            self._perform(await self._record(*happened(), self._came(task, 1, outcome), cause=cause))
+            return None
+        return await self._transact(task, [action], lambda: [*happened(), self._came(task, 1, outcome)], cause)
+
+    def _came(self, task: Task, attempt: int, outcome: Any) -> Event:
+        """The fact that `outcome` is."""
+        if isinstance(outcome, Raised):
+            return self._failure(task, attempt, outcome.error)
+        return TaskFinished(*self.stamp(), task.id, task.node, outcome)
+
+    async def _transact(
+        self,
+        task: Task,
+        actions: Sequence[Transaction],
+        happened: Callable[[], Sequence[Event]],
+        cause: Exception | None = None,
+    ) -> Raised | None:
+        """Commit what came of a task together with `actions` in the log's database; or what one of these raised."""
         commands: list[Command] = []
         facts: list[Event] = []
 
         def follow() -> Sequence[Event]:
             if task.id in self._state.tasks and not self._state.ended:  # else it was cancelled meanwhile
-                advanced = self._advanced(TaskFinished(*self._stamp(), task.id, task.node, outcome))
+                advanced = self._advanced(*happened())
                 commands.extend(advanced[0])
                 facts.extend(advanced[1])
             return facts
@@ -472,19 +512,19 @@ class Run(Generic[Out]):
         try:
             await self._around.log.transact(self.lease, actions, follow)
         except Exception as error:
-            if facts or isinstance(error, LogError):
+            if facts or (isinstance(error, LogError) and not isinstance(error, ReviewTaken)):
                 self._break(error)
                 raise
             return Raised(error)
         if facts:
             self._publish(facts)
-            self._perform(commands)
+            self._perform(_caused(commands, cause))
         return None
 
     def _failure(self, task: Task, attempt: int, error: Exception) -> TaskFailed:
         policy = task.flow.policies.get(task.node, Policy())
         return TaskFailed(
-            *self._stamp(),
+            *self.stamp(),
             task=task.id,
             node=task.node,
             attempt=attempt,
@@ -504,18 +544,18 @@ class Run(Generic[Out]):
             self._break(error)
             raise
         self._publish(facts)
-        for command in commands:
-            if isinstance(command, Fail) and cause is not None:
-                command.error.__cause__ = cause
-        return commands
+        return _caused(commands, cause)
 
     def _advanced(self, *happened: Event) -> tuple[list[Command], list[Event]]:
         """The commands that follow from `happened`, and all facts to commit."""
         commands = advance(self._state, happened[-1])
         # Known before it is in the log, so that whoever reads a request there can answer it at once.
-        self._reviews.update((command.task.id, command.task) for command in commands if isinstance(command, AskReview))
+        self.reviews.tasks |= {command.task.id: command.task for command in commands if isinstance(command, AskReview)}
         self._unknown.update((command.task.id, command.task) for command in commands if isinstance(command, AskEffect))
         facts = list(happened)
+        for task in self._withdrawn(commands):
+            facts.append(ReviewWithdrawn(self.id, self._seq + 1, happened[-1].at, task.id, task.node))
+            self._seq += 1
         for command in commands:
             fact = consequence(command, self.id, self._seq + 1, happened[-1].at)
             if fact is not None:
@@ -524,9 +564,16 @@ class Run(Generic[Out]):
         self._facts += facts
         return commands, facts
 
+    def _withdrawn(self, commands: Sequence[Command]) -> list[Task]:
+        """The reviews that nobody need answer any more, although the run goes on."""
+        if self._state.ended or not self.reviews.tasks:
+            return []
+        names = [name for command in commands if isinstance(command, CancelTasks) for name in command.tasks]
+        return [task for name in names if (task := self.reviews.tasks.pop(name, None)) is not None]
+
     def _publish(self, facts: Sequence[Event]) -> None:
         self._published = max(self._published, facts[-1].seq)
-        self._wake()
+        self.wake()
         reached("told", facts)
 
     def _perform(self, commands: Sequence[Command]) -> None:
@@ -538,6 +585,8 @@ class Run(Generic[Out]):
                     self._queue.append(command)
                 case SetTimer():
                     self._start(self._timer, command)
+                case AskReview(task=task):
+                    self._await_answer(task, time.time())
                 case CancelTasks(tasks=tasks):
                     self._cancel_tasks(tasks)
                 case Finish(message=message):
@@ -547,9 +596,32 @@ class Run(Generic[Out]):
 
     def _cancel_tasks(self, tasks: Sequence[str]) -> None:
         for name in tasks:
-            self._reviews.pop(name, None)
             if name in self._scopes:
                 self._scopes[name].cancel()
+
+    def _await_answers(self, new: Collection[str]) -> None:
+        """The same for all reviews but the `new` ones, which were asked by an earlier process."""
+        asked = {event.task: event.at for event in self._facts if isinstance(event, ReviewRequested)}
+        for task in self.reviews.tasks.values():
+            if task.id not in new:
+                self._await_answer(task, asked[task.id])
+
+    def _await_answer(self, task: Task, asked: float) -> None:
+        """Have a desk looked at for an answer, and end its time where it has one."""
+        self._around.watch(self)
+        seconds = seconds_left(task, asked)
+        if seconds is not None:
+            self._start(self._expire, task.id, seconds)
+
+    async def _expire(self, task: str, seconds: float) -> None:
+        self._busy += 1
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            self._busy -= 1
+        if not self._ended.is_set():
+            await self.reviews.expire(task)
+            self._start_worker()
 
     def _start_worker(self) -> None:
         """See that a worker begins for what is in the queue."""
@@ -561,7 +633,7 @@ class Run(Generic[Out]):
         assert self._group is not None  # noqa: S101 - `serve` opens the group before anything is performed
         self._group.start_soon(function, *arguments, name=self.id)
 
-    def _stamp(self) -> tuple[str, int, float]:
+    def stamp(self) -> tuple[str, int, float]:
         self._seq += 1
         return self.id, self._seq, time.time()
 
@@ -576,19 +648,19 @@ class Run(Generic[Out]):
             return
         self._outcome = outcome
         self._state.ended = True
-        self._reviews.clear()
+        self.reviews.tasks.clear()
         self._unknown.clear()
         self._ended.set()
         if self._busy and self._group is not None:
             self._group.cancel_scope.cancel()
-        self._wake()
+        self.wake()
 
     def _change(self) -> anyio.Event:
         if self._changed is None:
             self._changed = anyio.Event()
         return self._changed
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
@@ -596,6 +668,14 @@ class Run(Generic[Out]):
     def _deltas_since(self, count: int) -> list[TokenDelta]:
         new = min(self._delta_count - count, len(self._deltas))
         return [self._deltas[index] for index in range(len(self._deltas) - new, len(self._deltas))]
+
+
+def _caused(commands: list[Command], cause: Exception | None) -> list[Command]:
+    """`commands`, the failure among them with what caused it."""
+    for command in commands:
+        if isinstance(command, Fail) and cause is not None:
+            command.error.__cause__ = cause
+    return commands
 
 
 def _merged(events: Sequence[Event], deltas: Sequence[TokenDelta]) -> list[Event | TokenDelta]:

@@ -23,6 +23,7 @@ from .events import (
     Event,
     ReviewAnswered,
     ReviewRequested,
+    ReviewWithdrawn,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -32,6 +33,7 @@ from .events import (
 from .fact_rows import BEGINNING, FactRow, check_chain, digests_in, event_of, row_of
 from .fault_points import reached
 from .log import Lease
+from .review_rows import About, follow
 from .schema import facts, messages, runs, workers
 from .statements import Hot
 
@@ -44,7 +46,13 @@ STATES: Mapping[type[Any], str] = {
     TaskRetried: "running",
 }
 MESSAGE_COLUMNS = ("digest", *StoredMessage._fields)
-ASKED: Mapping[type[Any], int] = {ReviewRequested: 1, EffectUnknown: 1, ReviewAnswered: -1, EffectSettled: -1}
+ASKED: Mapping[type[Any], int] = {
+    ReviewRequested: 1,
+    EffectUnknown: 1,
+    ReviewAnswered: -1,
+    ReviewWithdrawn: -1,
+    EffectSettled: -1,
+}
 
 
 @dataclass(slots=True)
@@ -56,6 +64,8 @@ class Head:
     known: set[str] = field(default_factory=set)  # digests of messages that its facts name
     added: list[str] = field(default_factory=list)  # those of them that only the open transaction does
     ended: bool = False
+    about: About | None = None  # what the run's reviews say of it
+    asks: bool = False  # whether the run has reviews
 
 
 class Rows(NamedTuple):
@@ -104,6 +114,7 @@ class RunRows:
             Head(0, BEGINNING), events, registry
         )  # first, for it may raise, and nothing is written yet
         cursor, sql = transaction
+        about = About(started.flow, started.thread, started.by, started.definition)
         sql.new_definition.execute(cursor, digest=started.definition, body=definition)
         sql.new_run.execute(
             cursor,
@@ -121,12 +132,13 @@ class RunRows:
             hash=BEGINNING,
             fence=1,
             worker=worker,
+            author=started.by,
         )
         if cursor.rowcount != 1:
             sql.find_key.execute(cursor, flow=started.flow, key=started.key)
             raise KeyTaken(started.flow, str(started.key), cursor.fetchone()[0])
         reached("run-inserted")
-        self._write(transaction, Lease(started.run, 1), Head(0, BEGINNING), rows, events)
+        self._write(transaction, Lease(started.run, 1), Head(0, BEGINNING, about=about), rows, events, registry)
 
     def append(self, transaction: Hot, lease: Lease, events: Sequence[Event], registry: Registry) -> None:
         """More facts of a run.
@@ -141,7 +153,7 @@ class RunRows:
             raise LogError(
                 f"run {lease.run!r}: facts from number {events[0].seq} on are not kept, because those before were not"
             )
-        self._write(transaction, lease, head, self._rows_of(head, events, registry), events)
+        self._write(transaction, lease, head, self._rows_of(head, events, registry), events, registry)
 
     def _rows_of(self, head: Head, events: Sequence[Event], registry: Registry) -> Rows:
         """The rows of `events`, which follow `head`."""
@@ -162,7 +174,9 @@ class RunRows:
             raise MessageError(f"run {events[0].run!r}: a message cannot be stored: {error}") from error
         return Rows(rows, {digest: row for digest, row in stored.items() if digest not in head.known})
 
-    def _write(self, transaction: Hot, lease: Lease, head: Head, rows: Rows, events: Sequence[Event]) -> None:
+    def _write(
+        self, transaction: Hot, lease: Lease, head: Head, rows: Rows, events: Sequence[Event], registry: Registry
+    ) -> None:
         cursor, sql = transaction
         state, asked = _state(events)
         ended = state not in (None, "running")
@@ -182,8 +196,13 @@ class RunRows:
         reached("messages-inserted")
         sql.new_facts.execute_many(cursor, FactRow._fields, rows.facts)
         reached("facts-inserted")
+        asks = head.asks or any(isinstance(event, ReviewRequested) for event in events)
+        if asks and head.about is not None:
+            follow(transaction, events, head.about, lambda message: self._encode(message, registry)[0])
+            reached("reviews-written")
         head.known.update(rows.messages)
-        self._changed[lease.run] = Head(last.seq, last.hash, head.known, [*head.added, *rows.messages], ended)
+        added = [*head.added, *rows.messages]
+        self._changed[lease.run] = Head(last.seq, last.hash, head.known, added, ended, head.about, asks)
 
     def claim(self, connection: Connection, run: str, fence: int, worker: str) -> Lease:
         """The run is `worker`'s from now on, unless somebody was quicker."""
@@ -192,7 +211,8 @@ class RunRows:
             raise StaleLease(run)
         row = run_row(connection, run)
         assert row is not None  # noqa: S101 - it has just been written
-        self._heads[run] = Head(row.head, row.hash)
+        about = About(row.flow, row.thread, row.author, row.definition)
+        self._heads[run] = Head(row.head, row.hash, about=about, asks=True)
         reached("claimed")
         return Lease(run, fence + 1)
 

@@ -22,6 +22,7 @@ from ..agents.messages import Message, repair_text
 from ..agents.type_forms import describe, is_instance
 from . import scheduler
 from .definition import changes, definition_of, digest_of
+from .desk_watch import DeskWatch
 from .errors import KeyTaken, LogError, ResumeRefused, RunError, RunHeldElsewhere, UndeliverableMessage
 from .events import RunStarted
 from .forking import forked
@@ -93,6 +94,7 @@ class Runtime:
         self._definitions: weakref.WeakKeyDictionary[Flow[Any, Any], tuple[str, dict[str, Any]]] = (
             weakref.WeakKeyDictionary()
         )
+        self._desks = DeskWatch(self.log)
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -126,17 +128,25 @@ class Runtime:
         return await self.host.resource(key, create)
 
     async def start(
-        self, flow: Flow[In, Out], message: In, *, thread: str | None = None, key: str | None = None
+        self,
+        flow: Flow[In, Out],
+        message: In,
+        *,
+        thread: str | None = None,
+        key: str | None = None,
+        by: str | None = None,
     ) -> Run[Out]:
         """Start a run of `flow`. It is in the log when this returns.
 
         Args:
             thread: the conversation that the run belongs to; its agents see earlier turns of it.
             key: an idempotency key; starting the same flow again with it gives the same run, also after a restart.
+            by: the person who starts it. A review may keep them from deciding about it (`author_may_decide=False`).
 
         Raises:
             UndeliverableMessage: the flow does not take this type of message.
-            ValueError: `thread` or `key` holds NUL or a lone surrogate, which no database can hold.
+            ValueError: `thread`, `key` or `by` holds NUL or a lone surrogate, which no database can hold.
+            NotAllowed: the log names people, and `by` may not start runs.
             RunHeldElsewhere: another living process has the run with this key.
         """
         group = self._opened()
@@ -144,14 +154,17 @@ class Runtime:
             raise UndeliverableMessage("(start)", type(message).__name__, describe(flow.signature.consumes))
         _check_text("thread", thread)
         _check_text("key", key)
+        _check_text("by", by)
+        if by is not None:
+            await self.log.allow(by, "start")
         self._flows.setdefault(flow.name, flow)
         if key is None:
-            return await self._begin(group, flow, message, thread, None)
+            return await self._begin(group, flow, message, thread, None, by)
         async with self._starting.setdefault((flow.name, key), anyio.Lock()):
             known = await self.log.find(flow.name, key)
             if known is None:
                 try:
-                    run = await self._begin(group, flow, message, thread, key)
+                    run = await self._begin(group, flow, message, thread, key, by)
                 except KeyTaken as taken:  # by another process, just now
                     run = await self._take_up(group, flow, taken.run)
             elif known in self._keyed:
@@ -254,12 +267,18 @@ class Runtime:
         return new
 
     async def _begin(
-        self, group: TaskGroup, flow: Flow[In, Out], message: Message, thread: str | None, key: str | None
+        self,
+        group: TaskGroup,
+        flow: Flow[In, Out],
+        message: Message,
+        thread: str | None,
+        key: str | None,
+        by: str | None,
     ) -> Run[Out]:
         run: Run[Out] = Run(self, flow, uuid.uuid4().hex[:12])
         digest, definition = self._definition(flow)
         started = RunStarted(
-            run.id, 1, time.time(), flow.name, message, thread, key, self._seed, self._limit, definition=digest
+            run.id, 1, time.time(), flow.name, message, thread, key, self._seed, self._limit, definition=digest, by=by
         )
         commands = await run.begin(started, definition)
         self._serve(group, run, commands)
@@ -353,6 +372,11 @@ class Runtime:
         if self._group is None:
             raise RunError("the runtime is not open; use `async with Runtime() as runtime`")
         return self._group
+
+    def watch(self, run: Run[Any]) -> None:
+        """Have the log looked at for what people answer to the reviews of `run`."""
+        if self._group is not None:
+            self._desks.add(self._group, run)
 
     def limiter(self, node: object, limit: int) -> anyio.CapacityLimiter:
         """The limiter that all runs share for `node`."""

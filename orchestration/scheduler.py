@@ -17,6 +17,7 @@ from typing import Any
 
 from ..agents.messages import Failure, Message
 from ..agents.type_forms import describe, is_instance, item_of, parts_of
+from .asking import Asking, words_in
 from .edges import START, Catch, Edge, Fork, Gather, Join, Link
 from .errors import (
     GatherIncomplete,
@@ -92,6 +93,7 @@ class _Step:
     state: State
     now: float  # seconds since the epoch
     commands: list[Command] = field(default_factory=list)
+    told: Any = None  # what the node was told whose outcome this is
 
     def take(self, event: Event) -> None:
         tasks = self.state.tasks
@@ -175,13 +177,11 @@ class _Step:
     def swap(self, task: Task, message: Any) -> None:
         self.end_attempt(task)
         task.message = message
-        if task.review:
-            self.commands.append(AskReview(task))
-        else:
-            self.state.ready.append((task, 0.0))
+        self.open(task)
 
     def finished(self, task: Task, output: Any) -> None:
         self.close_task(task)
+        self.told = task.message
         self.answer(task.scope, task.id, task.node, output)
         self.release(task.scope)
 
@@ -300,16 +300,31 @@ class _Step:
         given = self.given(scope, task_id, name) if scope.flow.given[name] else {}
         task = Task(task_id, name, scope.flow, scope, message, given)
         self.state.tasks[task_id] = task
-        if isinstance(node, Review):
+        self.open(task)
+
+    def open(self, task: Task) -> None:
+        """A person is asked, or the task is ready."""
+        node = task.flow.nodes[task.node]
+        task.asking = self.asking(node, task) if isinstance(node, Review) else None
+        if task.review:
             self.commands.append(AskReview(task))
         else:
             self.state.ready.append((task, 0.0))
+
+    def asking(self, review: Review[Any, Any], task: Task) -> Asking | None:
+        """Why a person is asked; a rule that raises fails the run."""
+        try:
+            asking = review.asking(task.message, task.given, f"{self.state.run}/{task.id}")
+            return None if asking is None else asking._replace(case=words_in(self.told))
+        except Exception as error:
+            reason = f"a rule or the risk of {task.node!r} raised {error!r}"
+            raise _Stop(task.id, RunFailed(self.state.run, task.id, reason)) from error
 
     def given(self, scope: Scope, task_id: str, name: str) -> dict[str, Message]:
         """The earlier messages that a node is given, by parameter."""
         node = scope.flow.nodes[name]
         given = {parameter: scope.last_answer(producer) for parameter, producer in scope.flow.given[name].items()}
-        for parameter, wanted in node.given.items() if isinstance(node, FunctionNode) else ():
+        for parameter, wanted in node.given.items() if isinstance(node, FunctionNode | Review) else ():
             if not is_instance(given[parameter], wanted):  # a producer in a loop has since answered along another edge
                 found, producer = _kind_of(given[parameter]), scope.flow.given[name][parameter]
                 reason = f"it is given {describe(wanted)}, but the last answer of {producer!r} was {found}"

@@ -4,9 +4,9 @@ Messages are stored once, under the sha256 of their content; facts name them by 
 gaps, and each carries a hash over itself and the hash before it, so what was changed, left out or added shows.
 """
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, text
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData()
@@ -28,6 +28,7 @@ runs = Table(
     Column("hash", String(64), nullable=False),  # of the latest fact
     Column("fence", Integer, nullable=False),  # goes up whenever a process takes the run up
     Column("worker", String),  # the process that has it; NULL: none
+    Column("author", String),  # the person who started it; NULL: nobody said
     UniqueConstraint("flow", "key", name="runs_flow_key"),
     Index("runs_flow_state", "flow", "state"),
     Index("runs_thread", "thread"),
@@ -80,4 +81,73 @@ pruned = Table(
     Column("head", Integer, nullable=False),
     Column("hash", String(64), nullable=False),
     Column("at", Double, nullable=False),  # seconds since the epoch, UTC
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    # What is asked; never changes.
+    Column("run", String, ForeignKey("runs.id"), primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("flow", String, nullable=False),
+    Column("node", String, nullable=False),
+    Column("thread", String),
+    Column("author", String),
+    Column("definition", String, nullable=False),
+    Column("role", String, nullable=False),  # that made the proposal; "": none did
+    Column("digest", String(64), nullable=False),  # of the proposal
+    Column("asked", Double, nullable=False),  # seconds since the epoch, UTC
+    Column("deadline", Double),  # seconds since the epoch, UTC
+    Column("asking", Text, nullable=False),  # the reasons, the rules and the case, as JSON
+    Column("proposed", String),  # label
+    Column("risk", Double, nullable=False),
+    Column("doubt", Double),
+    Column("agrees", Integer, nullable=False),  # 0: two roles, or a model and a rule, say different things
+    Column("urgency", Double, nullable=False),  # risk x doubt
+    Column("alike", String(16), nullable=False),  # group of near-duplicates
+    Column("text", Text, nullable=False),  # of the proposal and its case, in lower case, 4,000 characters at most
+    # What has become of it.
+    Column("state", String, nullable=False),  # open, answered (not yet taken into the run), closed or ended
+    Column("decision", Integer),  # number of the answer
+    Column("by", String),  # who gave it
+    Column("label", String),  # that was decided
+    Column("kept", Integer),  # 1: the proposal was let stand
+    Column("release", Double),  # when the answer is taken into the run, in seconds since the epoch
+    Column("closed", Double),  # when it was
+    Column("claimed", String),  # who has it open
+    Column("claimed_until", Double),
+    Column("skipped", Integer, nullable=False),
+    Column("agreed", Text, nullable=False),  # answers that others must give, too: [person, answer] as JSON
+    Column("notes", Text, nullable=False),  # what became of earlier answers, as JSON
+    Column("hash", String(64), nullable=False),  # over all columns; see review_rows.py
+    Index("reviews_queue", "state", text("urgency DESC"), "agrees", "asked"),
+    Index("reviews_flow_queue", "flow", "state", text("urgency DESC"), "agrees", "asked"),
+    Index("reviews_alike", "alike", "state"),
+    Index("reviews_release", "state", "release"),
+    Index("reviews_claimed", "claimed"),
+    Index("reviews_role", "role", "kept", "doubt"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),  # seconds since the epoch, UTC
+    Column("by", String, nullable=False),
+    Column("act", String, nullable=False),
+    Column("run", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("body", Text, nullable=False),  # as JSON
+    Column("batch", String),  # decisions that are undone together
+    Column("undoes", Integer),  # the one that it takes back
+    Column("hash", String(64), nullable=False),  # over itself and the one before
+    Index("decisions_place", "run", "task"),
+    Index("decisions_by", "by", "seq"),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("role", String, primary_key=True),
 )

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from ..agents.messages import Message
+from .asking import Asking
 from .edges import Fork, Gather, Join, Link
 from .errors import RunError
-from .review import Review
 from .workflow import Flow
 
 
@@ -74,11 +74,12 @@ class Task:
     running: bool = False  # an attempt has begun and has not ended, so far as the log knows
     intended: bool = False  # its effect may have happened
     asked: bool = False  # a person has been asked whether it did
+    asking: Asking | None = None  # why a person does it; None: nobody does
 
     @property
     def review(self) -> bool:
         """Whether a person does it."""
-        return isinstance(self.flow.nodes[self.node], Review)
+        return self.asking is not None
 
     @property
     def unknown(self) -> bool:

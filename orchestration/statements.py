@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, Dialect, bindparam, case, cast, null, select, update
+from sqlalchemy import Boolean, Connection, Dialect, bindparam, case, cast, delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
-from .schema import definitions, facts, messages, runs
+from .schema import definitions, facts, messages, reviews, runs
 
 
 class Statement:
@@ -68,6 +68,23 @@ class Statements:
         self.new_head = Statement(update(runs).where(*at_head).values(**moved), dialect)
         changed = {**moved, "state": bindparam("new_state"), "worker": ends}
         self.new_head_and_state = Statement(update(runs).where(*at_head).values(**changed), dialect)
+        self._for_reviews(insert, dialect)
+
+    def _for_reviews(self, insert: Any, dialect: Dialect) -> None:
+        of_run = reviews.c.run == bindparam("run")
+        at_task = reviews.c.task == bindparam("task")
+        self.new_review = Statement(insert(reviews), dialect)
+        self.find_reviews = Statement(select(reviews).where(of_run).order_by(reviews.c.task), dialect)
+        self.find_review = Statement(select(reviews).where(of_run, at_task), dialect)
+        self.forget_review = Statement(delete(reviews).where(of_run, at_task), dialect)
+        names = list(reviews.c.keys())
+        mutable = {name: bindparam(f"new_{name}") for name in names[names.index("state") :]}
+        as_it_was = (
+            reviews.c.run == bindparam("at_run"),
+            reviews.c.task == bindparam("at_task"),
+            reviews.c.hash == bindparam("old_hash"),
+        )
+        self.put_review = Statement(update(reviews).where(*as_it_was).values(**mutable), dialect)
 
 
 @lru_cache(maxsize=8)

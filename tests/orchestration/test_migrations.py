@@ -126,8 +126,8 @@ import os, signal, sys
 from alembic import op
 from sqlalchemy import Column, String
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 def upgrade():
     op.add_column("runs", Column("colour", String))
@@ -141,7 +141,7 @@ UPGRADE = """
 import sys
 from coterie.orchestration import database
 
-database.HEAD, database.REVISIONS = "0002", ("0001", "0002")
+database.HEAD, database.REVISIONS = "0003", ("0001", "0002", "0003")
 database.__file__ = sys.argv[1]  # its migrations lie beside it
 database.Database(sys.argv[2]).close()
 """
@@ -152,7 +152,7 @@ def upgraded(folder: Path, database: str, *how: str) -> int:
     versions = folder / "migrations" / "versions"
     if not versions.exists():
         shutil.copytree(Path(migrations.__file__).parent, folder / "migrations")
-        (versions / "second.py").write_text(NEXT, encoding="utf-8")
+        (versions / "third.py").write_text(NEXT, encoding="utf-8")
     command = [sys.executable, "-c", UPGRADE, str(folder / "database.py"), database, *how]
     return subprocess.run(command, check=False).returncode
 

@@ -119,7 +119,7 @@ def test_rejecting_fails_where_the_type_has_no_rejection() -> None:
 
 def test_a_rejection_needs_a_reason() -> None:
     """An empty one teaches nobody anything."""
-    with pytest.raises(ValidationError, match="at least 1 character"):
+    with pytest.raises(ValidationError, match="a rejection needs a reason or a code"):
         Reject(reason="")
 
 

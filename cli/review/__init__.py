@@ -1,0 +1,1 @@
+"""`coterie review`: what people see and press when a flow asks them."""

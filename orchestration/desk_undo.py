@@ -1,0 +1,71 @@
+"""Taking back what one did last: step by step, until what came before has been taken into its run.
+
+A decision is never removed; that it was taken back is one more. Each function works in a transaction that the caller
+has opened.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from .decisions import append
+from .errors import NothingToUndo
+from .integrity import ANSWERS, settle
+from .review_deciding import undo_answer
+from .review_items import Decision
+from .review_queue import recent
+from .review_rows import one, put
+from .statements import hot
+
+LOOSE = ("skip", "amend", "mark")  # what makes no run go on
+
+
+def undoable(connection: Connection, by: str) -> list[Decision]:
+    """What `by` can still take back, latest first."""
+    found: list[Decision] = []
+    for one_of in _latest(connection, by):
+        if one_of.act in ANSWERS and not _still_waits(connection, one_of):
+            break
+        found.append(one_of)
+    return found
+
+
+def undo(connection: Connection, by: str, at: float) -> list[Decision]:
+    """Take back what `by` did last: one decision, or all that were made together.
+
+    Raises:
+        NothingToUndo: they have done nothing, or the run has taken what they did.
+    """
+    standing = list(_latest(connection, by))
+    if not standing:
+        raise NothingToUndo("there is nothing of yours to take back")
+    last = standing[0]
+    together = [one_of for one_of in standing if one_of.batch == last.batch] if last.batch else [last]
+    for one_of in together:
+        if one_of.act in ANSWERS:
+            undo_answer(connection, one_of, by, at)
+        else:
+            _undo_loose(connection, one_of, by, at)
+    return together
+
+
+def _latest(connection: Connection, by: str) -> Iterator[Decision]:
+    """The decisions of `by` that stand, latest first; checks do not count, for they change nothing."""
+    standing = settle(recent(connection, by)).standing
+    yield from (one_of for one_of in reversed(standing) if one_of.act in (*ANSWERS, *LOOSE))
+
+
+def _undo_loose(connection: Connection, decision: Decision, by: str, at: float) -> None:
+    row = one(hot(connection), decision.run, decision.task)
+    if decision.act == "skip" and row is not None and row.state == "open":
+        put(hot(connection), row, skipped=max(0, row.skipped - 1))
+    append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)
+
+
+def _still_waits(connection: Connection, decision: Decision) -> bool:
+    row = one(hot(connection), decision.run, decision.task)
+    if row is None:
+        return False
+    if row.state == "answered":
+        return row.decision == decision.seq
+    return row.state == "open" and decision.by in {who for who, _ in row.votes}
