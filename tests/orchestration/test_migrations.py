@@ -174,7 +174,7 @@ def test_a_process_that_is_killed_in_a_migration_leaves_the_old_log(database: st
         opened.close()
     assert anyio.run(run) == "GOLD"
     assert upgraded(tmp_path, database) == 0
-    with pytest.raises(LogUnavailable, match="has the tables of version 0002"):
+    with pytest.raises(LogUnavailable, match="has the tables of version 0003"):
         Database(database)
 
 
