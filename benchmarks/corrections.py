@@ -1,9 +1,9 @@
 """A scripted reviewer at a real desk corrects the finance desk's mood role on real headlines.
 
-    python benchmarks/corrections.py DATA/headlines/test.jsonl
+    python benchmarks/corrections.py DATA/headlines/train.jsonl
 
-The file holds JSON lines with `text` and `score` (-1 to 1); a score above 0.1 counts as positive, below -0.1 as negative.
-Every headline is a run that asks a person; the reviewer approves what is right and chooses the right label where it is
+The file holds JSON lines with `text` and `score` (-1 to 1); a score above 0.1 counts as positive, below -0.1 as
+negative. Every headline is a run that asks a person; the reviewer approves what is right and chooses the right label where it is
 not. Then the training rows are read from the log: each correction must be there as a gold label of the mood role and of
 no other. Prints a table and writes it to benchmarks/results/corrections.md and .json.
 """
@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import anyio
@@ -60,12 +59,14 @@ def main() -> None:
 
 
 def read_headlines(path: Path, limit: int) -> dict[str, str]:
-    """Headline -> its right label."""
-    rows = list(islice(read_objects(path, needed=("text", "score")), limit))
-    bad = [row for row in rows if isinstance(row, BadLine)]
-    if bad:
-        raise SystemExit(str(bad[0]))
-    return {str(row["text"]): label_of(float(row["score"])) for row in rows if not isinstance(row, BadLine)}
+    """The first `limit` different headlines, each with its right label; of two for one headline, the first counts."""
+    found: dict[str, str] = {}
+    for row in read_objects(path, needed=("text", "score")):
+        if isinstance(row, BadLine):
+            raise SystemExit(str(row))
+        if len(found) < limit:
+            found.setdefault(str(row["text"]), label_of(float(str(row["score"]))))
+    return found
 
 
 def label_of(score: float) -> str:
@@ -96,7 +97,8 @@ async def corrections(right: Mapping[str, str]) -> Corrections:
             told = await anyio.to_thread.run_sync(decide, place, right)
             ends = await ended(runs)
             rows = await runtime.log.training_rows()
-        assert Counter(ends) == Counter(right.values()), "a run went on with another label than the reviewer's"
+        if Counter(ends) != Counter(right.values()):
+            raise SystemExit("a run went on with another label than the reviewer's")
     return summed(right, rows, told, time.perf_counter() - began)
 
 
