@@ -194,7 +194,7 @@ def _alike(case: Case) -> Iterator[Block]:
         )
         found.append(line(f"decided before: {most} (alike {share(case.earlier[0].similarity)} or less)"))
     if case.item.alike_open > 1:
-        found.append(line(f"{case.item.alike_open - 1} more like it wait: b"))
+        found.append(line(f"{case.item.alike_open - 1} more like it wait and come next"))
     if found:
         yield Block("ALIKE", tuple(found))
 
