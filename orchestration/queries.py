@@ -19,6 +19,7 @@ from .errors import AmbiguousRun, LogCorrupt, NoSuchRun, RunFailed
 from .events import NAMES, TaskFailed
 from .fact_rows import MESSAGE, FactRow, digests_in
 from .review_items import Decision
+from .review_verify import review_faults
 from .run_rows import checked_rows, messages_of, run_row
 from .schema import decisions, definitions, facts, messages, pruned, runs
 from .witness import Witness
@@ -177,6 +178,8 @@ def verify(connection: Connection) -> Verdict:
     verdict.faults += [f"run {run!r}: it has facts, but is missing" for run in connection.execute(orphans).scalars()]
     lost = select(runs.c.id).where(runs.c.definition.not_in(select(definitions.c.digest)))
     verdict.faults += [f"run {run!r}: its flow's definition is missing" for run in connection.execute(lost).scalars()]
+    if not verdict.faults:  # a row that cannot be read says nothing of those that rest on it
+        verdict.faults += review_faults(connection)
     return verdict
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -29,7 +29,9 @@ from .review_queue import CLAIM, Forms
 from .review_rows import ReviewRow, one, put
 from .statements import hot
 
-Answer = Approve | Choose | EditFields | Reject
+T = TypeVar("T")
+
+Answer: TypeAlias = Approve | Choose | EditFields | Reject
 ALL = QueueFilter()
 
 
@@ -278,10 +280,10 @@ class ReviewDesk:
     def _narrowed(self, wanted: QueueFilter) -> QueueFilter:
         return wanted if self._flow is None or wanted.flow is not None else replace(wanted, flow=self._flow)
 
-    def _read(self, work: Callable[[Connection], Any]) -> Any:
+    def _read(self, work: Callable[[Connection], T]) -> T:
         return self._opened().read(work)
 
-    def _write(self, work: Callable[[Connection], Any]) -> Any:
+    def _write(self, work: Callable[[Connection], T]) -> T:
         with self._opened().write() as connection:
             return work(connection)
 

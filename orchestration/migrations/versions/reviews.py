@@ -1,5 +1,7 @@
 """Reviews that wait, what people decide, and who may."""
 
+from typing import Any
+
 from alembic import op
 from sqlalchemy import Column, Double, ForeignKey, Integer, String, Text, text
 
@@ -47,7 +49,7 @@ def upgrade() -> None:
         Column("notes", Text, nullable=False),
         Column("hash", String(64), nullable=False),
     )
-    queue = ["state", text("urgency DESC"), "agrees", "asked"]
+    queue: list[Any] = ["state", text("urgency DESC"), "agrees", "asked"]
     op.create_index("reviews_queue", "reviews", queue)
     op.create_index("reviews_flow_queue", "reviews", ["flow", *queue])
     op.create_index("reviews_alike", "reviews", ["alike", "state"])
