@@ -75,9 +75,8 @@ def found(headline: Headline) -> Found:
 def second(evidence: Found) -> SecondMood:
     """It looks at one word."""
     label: Literal["positive", "neutral"] = "neutral" if "office building" in evidence.passages[0].text else "positive"
-    return SecondMood(label=label).made_by(
-        Origin(role="finance/second", weights="0f" * 32, alternatives=((label, 0.8),))
-    )
+    made = Origin(role="finance/second", weights="0f" * 32, alternatives=((label, 0.8),))
+    return SecondMood(label=label).made_by(made)
 
 
 def told(brief: Brief) -> Mood:

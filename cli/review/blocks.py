@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...orchestration.review_items import Case, EvidenceItem, Item, RuleVerdict
+from ...orchestration.asking import RuleVerdict
+from ...orchestration.review_items import Case, EvidenceItem, Item
 from .page import Block, Line, Piece, cut, joined, line, lines
 from .state import State
 from .values import (

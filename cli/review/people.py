@@ -1,8 +1,11 @@
-"""`coterie review people`: who may do what in a log. As long as it names nobody, whoever can open it may do everything."""
+"""`coterie review people`: who may do what in a log.
+
+As long as it names nobody, whoever can open it may do everything.
+"""
 
 import json
 import time
-from typing import Annotated, NoReturn, get_args
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -70,15 +73,11 @@ def _named(connection: Connection, by: str) -> list[tuple[str, Role]]:
 
 def _pair(option: str, told: str) -> tuple[str, Role]:
     """Name and role; a name may hold colons, a role does not."""
-    name, colon, role = (storable(option, told) or "").rpartition(":")
-    for known in ROLES:
-        if role == known and name.strip():
-            return name.strip(), known
-    _no_pair(option, told)
-
-
-def _no_pair(option: str, told: str) -> NoReturn:
-    fail(f"{option} {told!r} is no NAME:ROLE; the roles are {', '.join(ROLES)}", Exit.USAGE)
+    name, _, said = (storable(option, told) or "").rpartition(":")
+    role = next((one for one in ROLES if one == said), None)
+    if role is None or not name.strip():
+        fail(f"{option} {told!r} is no NAME:ROLE; the roles are {', '.join(ROLES)}", Exit.USAGE)
+    return name.strip(), role
 
 
 def _table(found: list[tuple[str, Role]]) -> Table:
