@@ -94,4 +94,4 @@ class Session:
 
 
 def _named(key: str) -> str:
-    return {"c-m": "Enter", "c-j": "Enter", "enter": "Enter", " ": "space"}.get(key, key)
+    return {"c-m": "Enter", "c-j": "Enter", "enter": "Enter", "escape": "esc", " ": "space"}.get(key, key)

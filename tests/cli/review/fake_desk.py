@@ -5,14 +5,17 @@ from dataclasses import replace
 from typing import Any, Self
 
 from coterie.agents.errors import CoterieError
-from coterie.cli.review.desk import Answer, Choose, EditFields, Reject
+from coterie.cli.review.desk import Answer
+from coterie.orchestration.asking import RuleVerdict
 from coterie.orchestration.field_faults import faults_of
+from coterie.orchestration.review_answers import Choose, Reject
 from coterie.orchestration.review_items import (
     Amendment,
     Budget,
     Case,
     Decision,
     EarlierDecision,
+    EditFields,
     EvidenceItem,
     FieldFault,
     Frequency,
@@ -20,7 +23,6 @@ from coterie.orchestration.review_items import (
     LineageStep,
     QueueFilter,
     ReviewForm,
-    RuleVerdict,
     ShownMessage,
 )
 
