@@ -88,6 +88,9 @@ def build(place: Path, count: int, seed: int = 7) -> Built:
     left = count - samples * len(kinds)
     made = _made(kinds, models, left, random.Random(seed))  # noqa: S311 - it draws texts
     rows = RunRows()
+    with database.write() as connection:
+        for pragma in ("cache_size=-500000", "temp_store=MEMORY"):  # KiB; only while this connection lives
+            connection.exec_driver_sql(f"PRAGMA {pragma}")
     bodies = [to_json(definition_of(kind.flow)).decode() for kind in kinds]
     while batch := list(itertools.islice(made, TOGETHER)):
         with database.write() as connection:
