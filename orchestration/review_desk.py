@@ -95,6 +95,18 @@ class ReviewDesk:
 
         return self._write(work)
 
+    def ahead(self, item: Item, wanted: QueueFilter = ALL, *, skip: Collection[tuple[str, str]] = ()) -> Item | None:
+        """What `next` will probably give once `item` is answered; it is not claimed."""
+        passed = {*skip, item.place}
+
+        def work(connection: Connection) -> Item | None:
+            now = self._clock()
+            row = review_queue.next_row(connection, self.by, self._narrowed(wanted), passed, item.alike, now)
+            found = [] if row is None else review_queue.items(connection, self._forms, [row], self.by, now)
+            return next(iter(found), None)
+
+        return self._read(work)
+
     def item(self, run: str, task: str) -> Item:
         """One item that waits.
 
