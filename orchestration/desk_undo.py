@@ -14,7 +14,7 @@ from .integrity import ANSWERS, settle
 from .review_deciding import undo_answer
 from .review_items import Decision
 from .review_queue import recent
-from .review_rows import one, put
+from .review_rows import held, one, put
 from .statements import hot
 
 LOOSE = ("skip", "amend", "mark")  # what makes no run go on
@@ -56,7 +56,7 @@ def _latest(connection: Connection, by: str) -> Iterator[Decision]:
 
 
 def _undo_loose(connection: Connection, decision: Decision, by: str, at: float) -> None:
-    row = one(hot(connection), decision.run, decision.task)
+    row = held(hot(connection), decision.run, decision.task)
     if decision.act == "skip" and row is not None and row.state == "open":
         put(hot(connection), row, skipped=max(0, row.skipped - 1))
     append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)
