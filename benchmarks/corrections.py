@@ -3,9 +3,9 @@
     python benchmarks/corrections.py DATA/headlines/train.jsonl
 
 The file holds JSON lines with `text` and `score` (-1 to 1); a score above 0.1 counts as positive, below -0.1 as
-negative. Every headline is a run that asks a person; the reviewer approves what is right and chooses the right label where it is
-not. Then the training rows are read from the log: each correction must be there as a gold label of the mood role and of
-no other. Prints a table and writes it to benchmarks/results/corrections.md and .json.
+negative. Every headline is a run that asks a person; the reviewer approves what is right and chooses the right label
+where it is not. Then the training rows are read from the log: each correction must be there as a gold label of the mood
+role and of no other. Prints a table and writes it to benchmarks/results/corrections.md and .json.
 """
 
 import json

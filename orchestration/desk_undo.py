@@ -15,7 +15,7 @@ from .integrity import ANSWERS, settle
 from .review_deciding import undo_answer
 from .review_items import Decision
 from .review_queue import recent, rows
-from .review_rows import ReviewRow, one, put
+from .review_rows import ReviewRow, held, put
 from .schema import reviews
 from .statements import hot
 
@@ -59,7 +59,7 @@ def _latest(connection: Connection, by: str) -> Iterator[Decision]:
 
 
 def _undo_loose(connection: Connection, decision: Decision, by: str, at: float) -> None:
-    row = one(hot(connection), decision.run, decision.task)
+    row = held(hot(connection), decision.run, decision.task)
     if decision.act == "skip" and row is not None and row.state == "open":
         put(hot(connection), row, skipped=max(0, row.skipped - 1))
     append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)

@@ -70,12 +70,12 @@ def next_row(
     now: float,
 ) -> ReviewRow | None:
     """What `by` should look at: what they have open, else what is like `alike`, else what comes first."""
-    mine = and_(reviews.c.state == "open", reviews.c.claimed == by, reviews.c.claimed_until > now)
+    mine = and_(_waits(now), reviews.c.claimed == by, reviews.c.claimed_until > now)
     open_here = rows(connection, _filtered(select(reviews).where(mine), wanted))  # few; sorted here, not by an index
     first = min((row for row in open_here if (row.run, row.task) not in skip), key=_place, default=None)
     if first is not None:
         return first
-    waits = and_(reviews.c.state == "open", _free(by, now))
+    waits = and_(_waits(now), _free(by, now))
     if alike is not None:
         first = _first(connection, _ordered(and_(reviews.c.alike == alike, waits), wanted), skip)
     return first or _first(connection, _ordered(waits, wanted), skip)
@@ -95,21 +95,21 @@ def _place(row: ReviewRow) -> tuple[float, int, float]:
     return -row.urgency, row.agrees, row.asked
 
 
-def open_rows(connection: Connection, wanted: QueueFilter) -> Iterator[ReviewRow]:
+def open_rows(connection: Connection, wanted: QueueFilter, now: float) -> Iterator[ReviewRow]:
     """What waits, in its order; of near-duplicates, all that wait follow the first."""
     if wanted.limit is None:  # all are read anyhow, so one question is enough
         groups: dict[str, list[ReviewRow]] = {}
-        for row in rows(connection, _ordered(reviews.c.state == "open", wanted)):
+        for row in rows(connection, _ordered(_waits(now), wanted)):
             groups.setdefault(row.alike, []).append(row)
         yield from chain.from_iterable(groups.values())
         return
     shown: set[str] = set()
     left = wanted.limit
-    for first in rows(connection, _ordered(reviews.c.state == "open", wanted)):
+    for first in rows(connection, _ordered(_waits(now), wanted)):
         if first.alike in shown:
             continue
         shown.add(first.alike)
-        group = and_(reviews.c.state == "open", reviews.c.alike == first.alike)
+        group = and_(_waits(now), reviews.c.alike == first.alike)
         for row in rows(connection, _ordered(group, wanted)):
             if left == 0:
                 return
@@ -120,7 +120,7 @@ def open_rows(connection: Connection, wanted: QueueFilter) -> Iterator[ReviewRow
 def items(connection: Connection, forms: Forms, found: Sequence[ReviewRow], by: str, now: float) -> list[Item]:
     """What people see of the rows `found`."""
     stored = messages_of(connection, {row.digest for row in found})
-    counts = _open_in(connection, {row.alike for row in found})
+    counts = _open_in(connection, {row.alike for row in found}, now)
     nodding = is_nodding(connection, by)
     return [
         _item(row, stored[row.digest], forms.of(connection, row), counts.get(row.alike, 0), by, nodding, now)
@@ -130,14 +130,19 @@ def items(connection: Connection, forms: Forms, found: Sequence[ReviewRow], by: 
 
 def rows(connection: Connection, chosen: Select[Any]) -> Iterator[ReviewRow]:
     """The rows that `chosen` gives, as they were written, read a few at a time."""
-    for row in connection.execute(chosen, execution_options={"yield_per": PAGE}):
-        yield checked(ReviewRow(*row))
+    with connection.execute(chosen, execution_options={"yield_per": PAGE}) as found:  # which may be left half read
+        for row in found:
+            yield checked(ReviewRow(*row))
 
 
 def budget(connection: Connection, by: str, wanted: QueueFilter, now: float) -> Budget:
     """How much waits, and how long `by` will need for it at their own pace."""
-    waits = _filtered(select(func.count()).select_from(reviews).where(reviews.c.state == "open"), wanted)
-    mine = select(func.count()).select_from(reviews).where(reviews.c.claimed == by, reviews.c.claimed_until > now)
+    waits = _filtered(select(func.count()).select_from(reviews).where(_waits(now)), wanted)
+    mine = (
+        select(func.count())
+        .select_from(reviews)
+        .where(_waits(now), reviews.c.claimed == by, reviews.c.claimed_until > now)
+    )
     left = connection.execute(waits).scalar_one()
     seconds = pace(answers(settle(recent(connection, by)).standing)) or USUAL
     return Budget(left, connection.execute(mine).scalar_one(), left * seconds)
@@ -146,7 +151,7 @@ def budget(connection: Connection, by: str, wanted: QueueFilter, now: float) -> 
 def together(connection: Connection, row: ReviewRow, by: str, now: float) -> list[ReviewRow]:
     """What can be answered together with `row`: the same proposal of the same role, in almost the same words."""
     same = and_(
-        reviews.c.state == "open",
+        _waits(now),
         reviews.c.alike == row.alike,
         reviews.c.definition == row.definition,
         reviews.c.node == row.node,
@@ -230,14 +235,18 @@ def _votes(row: ReviewRow, form: ReviewForm) -> Iterator[str]:
             yield f"{who} would {act} {what}".rstrip() + f"; {form.approvals} people must say the same"
 
 
-def _open_in(connection: Connection, groups: Collection[str]) -> dict[str, int]:
+def _open_in(connection: Connection, groups: Collection[str], now: float) -> dict[str, int]:
     found: dict[str, int] = {}
     listed = sorted(groups)
     for begin in range(0, len(listed), 500):
         part = listed[begin : begin + 500]
-        chosen = select(reviews.c.alike, func.count()).where(reviews.c.alike.in_(part), reviews.c.state == "open")
+        chosen = select(reviews.c.alike, func.count()).where(reviews.c.alike.in_(part), _waits(now))
         found.update((alike, count) for alike, count in connection.execute(chosen.group_by(reviews.c.alike)))
     return found
+
+
+def _waits(now: float) -> ColumnElement[bool]:
+    return and_(reviews.c.state == "open", or_(reviews.c.deadline.is_(None), reviews.c.deadline > now))
 
 
 def _free(by: str, now: float) -> ColumnElement[bool]:
