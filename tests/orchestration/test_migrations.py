@@ -16,7 +16,7 @@ from coterie.agents import Message
 from coterie.orchestration import Flow, LogUnavailable, Runtime, Workflow, migrations, node, replay
 from coterie.orchestration.database import Database
 from coterie.orchestration.database_log import DatabaseLog
-from coterie.orchestration.migrations.versions import first
+from coterie.orchestration.migrations.versions import first, reviews
 from coterie.orchestration.queries import verify
 from coterie.orchestration.schema import HEAD, metadata
 
@@ -200,4 +200,4 @@ async def test_tasks_that_open_a_new_log_at_once_all_work(database: str) -> None
 
 def test_the_newest_version_is_known_to_its_migrations() -> None:
     """The name in schema.py is that of the last step."""
-    assert first.revision == HEAD
+    assert reviews.revision == HEAD
