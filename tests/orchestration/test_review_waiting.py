@@ -1,6 +1,7 @@
 """Reviews that wait for long: deadlines, runs that are left and taken up again, and joins whose time is over."""
 
 import time
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -179,9 +180,10 @@ async def test_a_join_whose_time_is_over_withdraws_its_questions(database: str) 
     built = flow.build()
     async with Runtime(log=database) as runtime:
         run = await runtime.start(built, Headline(text="a"))
-        async for event in run.events():
-            if getattr(event, "node", None) == "last":
-                break
+        async with aclosing(run.events()) as events:
+            async for event in events:
+                if getattr(event, "node", None) == "last":
+                    break
         await run.wait_settled()
         assert [request.task for request in run.pending] == ["last"]
         assert questions(database) == [1]
