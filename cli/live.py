@@ -24,6 +24,7 @@ from ..orchestration.events import (
     Event,
     ReviewAnswered,
     ReviewRequested,
+    ReviewWithdrawn,
     RunFinished,
     RunResumed,
     TaskFailed,
@@ -61,7 +62,7 @@ class Counts:
                 self.node(node)["retried"] += attempt > 1
             case ReviewRequested(task=task, node=node) | EffectUnknown(task=task, node=node):
                 self.begin(label, task, node, "waiting")
-            case ReviewAnswered(task=task) | EffectSettled(task=task):
+            case ReviewAnswered(task=task) | ReviewWithdrawn(task=task) | EffectSettled(task=task):
                 self.end(label, task)
             case TaskFinished(task=task, node=node):
                 self.end(label, task)

@@ -29,6 +29,8 @@ from .review_items import ReviewForm
 from .run_rows import RunRows
 from .schema import definitions, runs, workers
 from .statements import Hot
+from .training_log import rows_of_role
+from .training_rows import TrainingRow
 from .witness import Witness
 from .writer import Call, Last, Reply, Together, Write, WriterThread
 
@@ -251,6 +253,11 @@ class DatabaseLog:
             return found
 
         return await self.call(lambda database: database.read(work))
+
+    async def training_rows(self, role: str | None = None, flow: str | None = None) -> Sequence[TrainingRow]:
+        return await self.call(
+            lambda database: database.read(lambda connection: list(rows_of_role(connection, role, flow)))
+        )
 
     def _registry(self, lease: Lease) -> Registry:
         if lease not in self._registries:

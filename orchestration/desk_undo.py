@@ -4,17 +4,19 @@ A decision is never removed; that it was taken back is one more. Each function w
 has opened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from .decisions import append
 from .errors import NothingToUndo
 from .integrity import ANSWERS, settle
 from .review_deciding import undo_answer
 from .review_items import Decision
-from .review_queue import recent
-from .review_rows import held, one, put
+from .review_queue import recent, rows
+from .review_rows import ReviewRow, held, put
+from .schema import reviews
 from .statements import hot
 
 LOOSE = ("skip", "amend", "mark")  # what makes no run go on
@@ -22,12 +24,13 @@ LOOSE = ("skip", "amend", "mark")  # what makes no run go on
 
 def undoable(connection: Connection, by: str) -> list[Decision]:
     """What `by` can still take back, latest first."""
-    found: list[Decision] = []
-    for one_of in _latest(connection, by):
-        if one_of.act in ANSWERS and not _still_waits(connection, one_of):
-            break
-        found.append(one_of)
-    return found
+    latest = list(_latest(connection, by))
+    asked = _rows_of(connection, latest)
+
+    def can_be(one_of: Decision) -> bool:
+        return one_of.act not in ANSWERS or _still_waits(asked.get((one_of.run, one_of.task)), one_of)
+
+    return list(takewhile(can_be, latest))
 
 
 def undo(connection: Connection, by: str, at: float) -> list[Decision]:
@@ -62,8 +65,13 @@ def _undo_loose(connection: Connection, decision: Decision, by: str, at: float) 
     append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)
 
 
-def _still_waits(connection: Connection, decision: Decision) -> bool:
-    row = one(hot(connection), decision.run, decision.task)
+def _rows_of(connection: Connection, found: Sequence[Decision]) -> dict[tuple[str, str], ReviewRow]:
+    """The rows of what was answered, by run and task."""
+    runs = {one_of.run for one_of in found if one_of.act in ANSWERS}
+    return {(row.run, row.task): row for row in rows(connection, select(reviews).where(reviews.c.run.in_(runs)))}
+
+
+def _still_waits(row: ReviewRow | None, decision: Decision) -> bool:
     if row is None:
         return False
     if row.state == "answered":

@@ -21,13 +21,16 @@ def faults_of(schema: JsonSchema, fields: Any) -> list[FieldFault]:
 
 def _told(error: ValidationError) -> Iterator[FieldFault]:
     place = ".".join(str(part) for part in error.absolute_path)
+    wanted: Any = error.validator_value  # its type leaves open that nothing is set, which is never so in what is found
+    schema: Any = error.schema
+    instance: Any = error.instance
     if error.validator == "required":
-        for name in error.validator_value:
-            if name not in error.instance:
+        for name in wanted:
+            if name not in instance:
                 yield FieldFault(f"{place}.{name}".lstrip("."), "is missing")
     elif error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        for name in error.instance:
+        known = schema.get("properties", {})
+        for name in instance:
             if name not in known:
                 fields = ", ".join(known) or "none"
                 yield FieldFault(f"{place}.{name}".lstrip("."), f"is no field of it; its fields are {fields}")
@@ -36,7 +39,9 @@ def _told(error: ValidationError) -> Iterator[FieldFault]:
 
 
 def _problem(error: ValidationError) -> str:
-    found, wanted = _short(error.instance), error.validator_value
+    found = _short(error.instance)
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
     match error.validator:
         case "enum":
             return f"is {found}, but must be one of {', '.join(map(_short, wanted))}"
@@ -47,9 +52,9 @@ def _problem(error: ValidationError) -> str:
         case "pattern":
             return f"is {found}, but must match {wanted}"
         case "minLength" | "maxLength":
-            return f"has {len(error.instance)} characters, but {BOUNDS[error.validator]} {wanted}"
+            return f"has {len(instance)} characters, but {BOUNDS[error.validator]} {wanted}"
         case "minItems" | "maxItems":
-            return f"has {len(error.instance)} items, but {BOUNDS[error.validator]} {wanted}"
+            return f"has {len(instance)} items, but {BOUNDS[error.validator]} {wanted}"
         case bound if bound in BOUNDS:
             return f"is {found}, but must be {BOUNDS[bound]} {wanted}"
         case _:

@@ -6,7 +6,7 @@ A log knows facts and runs; it knows nothing of graphs, schedulers and models.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from ..agents.agent import Exchange
 from ..agents.errors import NotDurable
@@ -17,6 +17,9 @@ from .errors import KeyTaken, NoSuchRun, StaleLease
 from .events import TERMINAL, Event, RunStarted, TaskFinished, TaskStarted
 from .review_answers import Answer, Reject
 from .review_items import ReviewForm
+
+if TYPE_CHECKING:
+    from .training_rows import TrainingRow
 
 Right: TypeAlias = Literal["start", "operate", "decide", "look"]
 """What a person may do: start runs; resume, retry and prune them, and name people; decide; look at what was decided."""
@@ -176,6 +179,15 @@ class Log(Protocol):
         """What `node` was told and answered in the other runs of `thread`, oldest first."""
         ...
 
+    async def training_rows(self, role: str | None = None, flow: str | None = None) -> "Sequence[TrainingRow]":
+        """What `role` was told and answered in the runs of `flow`, and what people said of it; None: of all.
+
+        Raises:
+            NotDurable: the log keeps too little to learn from.
+            LogCorrupt: a run is not as it was written.
+        """
+        ...
+
 
 class MemoryLog:
     """A log that lives as long as the process.
@@ -284,6 +296,9 @@ class MemoryLog:
     async def exchanges(self, thread: str, node: str, registry: Registry, but_run: str) -> Sequence[Exchange]:
         runs = [run for run in self._threads.get(thread, ()) if run != but_run]
         return [exchange for run in runs for exchange in exchanges(self._events[run], node)]
+
+    async def training_rows(self, role: str | None = None, flow: str | None = None) -> "Sequence[TrainingRow]":
+        raise NotDurable("the log in memory keeps too little to learn from; use Runtime(log='desk.db')")
 
     def _known(self, run: str) -> list[Event]:
         if run not in self._events:

@@ -8,11 +8,11 @@ stolen one.
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, exists, insert, select
+from sqlalchemy import Connection, and_, delete, exists, insert, or_, select
 
 from .events import NAMES, EffectSettled, InputSwapped, ReviewAnswered, TaskRetried
 from .fact_rows import digests_in
-from .schema import facts, messages, pruned, runs
+from .schema import decisions, facts, messages, pruned, reviews, runs
 
 DECISIONS = tuple(NAMES[kind] for kind in (ReviewAnswered, EffectSettled, TaskRetried, InputSwapped))
 
@@ -37,7 +37,8 @@ def prune(connection: Connection, before: float, flow: str | None = None, *, dry
     old = and_(runs.c.state != "running", runs.c.updated < before)
     if flow is not None:
         old = and_(old, runs.c.flow == flow)
-    decided = exists().where(facts.c.run == runs.c.id, facts.c.kind.in_(DECISIONS))
+    answered = exists().where(facts.c.run == runs.c.id, facts.c.kind.in_(DECISIONS))
+    decided = or_(answered, exists().where(decisions.c.run == runs.c.id))
     forks = runs.alias()
     forked = exists().where(forks.c.forked_from == runs.c.id, forks.c.state == "running")
     chosen = connection.execute(select(runs).where(old, ~decided, ~forked)).all()
@@ -55,6 +56,7 @@ def prune(connection: Connection, before: float, flow: str | None = None, *, dry
         for row in chosen:
             tombstone = insert(pruned).values(run=row.id, flow=row.flow, head=row.head, hash=row.hash, at=time.time())
             connection.execute(tombstone)
+            connection.execute(delete(reviews).where(reviews.c.run == row.id))
             connection.execute(delete(facts).where(facts.c.run == row.id))
             connection.execute(delete(runs).where(runs.c.id == row.id))
         for digest in going:

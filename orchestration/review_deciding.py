@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, func, select
 
 from ..agents.messages import repair_text
 from .authors import check_author
@@ -20,7 +20,7 @@ from .log import Decided
 from .review_answers import Answer, Edit
 from .review_items import Decision, ReviewForm
 from .review_rows import WAITING, ReviewRow, held, one, put
-from .schema import reviews
+from .schema import decisions, reviews
 from .statements import Hot, hot
 
 AHEAD = 3  # later answers of the same person after which one is taken into its run without waiting any longer
@@ -172,13 +172,6 @@ def undo_answer(connection: Connection, decision: Decision, by: str, at: float) 
     append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)
 
 
-def pending_answers(connection: Connection, by: str) -> list[Decision]:
-    """The answers of `by` that can still be taken back, latest first."""
-    chosen = select(reviews.c.decision).where(reviews.c.state == "answered", reviews.c.by == by)
-    numbers = sorted(connection.execute(chosen.order_by(reviews.c.decision.desc())).scalars(), reverse=True)
-    return [one_decision(connection, number) for number in numbers]
-
-
 def decided_of(connection: Connection, runs: list[str]) -> list[Decided]:
     """The answers to reviews of `runs` that these have not taken.
 
@@ -251,15 +244,28 @@ def _edited_label(said: Mapping[str, Any], form: ReviewForm) -> str | None:
 
 def _hurry(connection: Connection, by: str, at: float) -> None:
     """Answers that `by` has gone `AHEAD` others beyond wait no longer."""
+    earliest = select(func.min(reviews.c.decision)).where(
+        reviews.c.state == "answered", reviews.c.release > at, reviews.c.by == by
+    )
+    oldest = connection.execute(earliest).scalar()
+    if oldest is None:
+        return
+    chosen = (
+        select(decisions.c.run, decisions.c.task, decisions.c.seq, decisions.c.batch, reviews.c.release)
+        .join(reviews, and_(reviews.c.run == decisions.c.run, reviews.c.task == decisions.c.task))
+        .where(decisions.c.by == by, decisions.c.seq >= oldest)
+        .where(reviews.c.state == "answered", reviews.c.decision == decisions.c.seq)
+        .order_by(decisions.c.seq.desc())
+    )
     later: list[str | int] = []  # answers that were given together count as one
-    for decision in pending_answers(connection, by):
-        group = decision.batch or decision.seq
+    for run, task, seq, batch, release in connection.execute(chosen).all():
+        group = batch or seq
         if group not in later:
             later.append(group)
-        if len(later) > AHEAD:
-            row = held(hot(connection), decision.run, decision.task)
-            if row is not None and row.release is not None and row.release > at:
-                put(hot(connection), row, release=at)
+        if len(later) > AHEAD and release > at:
+            row = held(hot(connection), run, task)
+            assert row is not None  # noqa: S101 - it has just been read
+            put(hot(connection), row, release=at)
 
 
 def _why_not(row: ReviewRow | None, decision: Decision) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -29,7 +29,9 @@ from .review_queue import CLAIM, Forms
 from .review_rows import ReviewRow, held, one, put
 from .statements import hot
 
-Answer = Approve | Choose | EditFields | Reject
+T = TypeVar("T")
+
+Answer: TypeAlias = Approve | Choose | EditFields | Reject
 ALL = QueueFilter()
 
 
@@ -101,6 +103,18 @@ class ReviewDesk:
             return item if again is None else again
 
         return self._write(work)
+
+    def ahead(self, item: Item, wanted: QueueFilter = ALL, *, skip: Collection[tuple[str, str]] = ()) -> Item | None:
+        """What `next` will probably give once `item` is answered; it is not claimed."""
+        passed = {*skip, item.place}
+
+        def work(connection: Connection) -> Item | None:
+            now = self._clock()
+            row = review_queue.next_row(connection, self.by, self._narrowed(wanted), passed, item.alike, now)
+            found = [] if row is None else review_queue.items(connection, self._forms, [row], self.by, now)
+            return next(iter(found), None)
+
+        return self._read(work)
 
     def item(self, run: str, task: str) -> Item:
         """One item that waits.
@@ -300,10 +314,10 @@ class ReviewDesk:
     def _narrowed(self, wanted: QueueFilter) -> QueueFilter:
         return wanted if self._flow is None or wanted.flow is not None else replace(wanted, flow=self._flow)
 
-    def _read(self, work: Callable[[Connection], Any]) -> Any:
+    def _read(self, work: Callable[[Connection], T]) -> T:
         return self._opened().read(work)
 
-    def _write(self, work: Callable[[Connection], Any]) -> Any:
+    def _write(self, work: Callable[[Connection], T]) -> T:
         with self._opened().write() as connection:
             take_turn(connection)
             return work(connection)

@@ -7,6 +7,7 @@ transaction that the caller has opened.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from pydantic_core import from_json
@@ -22,16 +23,19 @@ from .likeness import similarity
 from .review_deciding import notes_of
 from .review_form import read_form
 from .review_items import Budget, Decision, Item, QueueFilter, ReviewForm, ShownMessage
-from .review_rows import ReviewRow, checked
+from .review_rows import ReviewRow, checked, one
 from .run_rows import messages_of
 from .schema import decisions, definitions, reviews
+from .statements import hot
 
 CLAIM = 300.0  # seconds that an item is held for whoever has it open, from their latest key on
 RECENT = 120  # decisions of a person that say how fast they are, and whether they still read
 USUAL = 25.0  # seconds for an item, as long as nobody's pace is known
 TOGETHER = 25  # items that can be answered at once
 ALIKE = 0.95  # how similar those must be, 0 to 1
+COMPARED = 1_000  # first ones of a group that are looked at for that
 PAGE = 64  # rows that are read at a time
+ALL = QueueFilter()
 
 
 class Forms:
@@ -66,21 +70,39 @@ def next_row(
     now: float,
 ) -> ReviewRow | None:
     """What `by` should look at: what they have open, else what is like `alike`, else what comes first."""
-    free = _free(by, now)
-    waits = _waits(now)
-    tries = [_ordered(and_(waits, reviews.c.claimed == by, reviews.c.claimed_until > now), wanted)]
+    mine = and_(_waits(now), reviews.c.claimed == by, reviews.c.claimed_until > now)
+    open_here = rows(connection, _filtered(select(reviews).where(mine), wanted))  # few; sorted here, not by an index
+    first = min((row for row in open_here if (row.run, row.task) not in skip), key=_place, default=None)
+    if first is not None:
+        return first
+    waits = and_(_waits(now), _free(by, now))
     if alike is not None:
-        tries.append(_ordered(and_(waits, reviews.c.alike == alike, free), wanted))
-    tries.append(_ordered(and_(waits, free), wanted))
-    for chosen in tries:
-        found = next((row for row in rows(connection, chosen) if (row.run, row.task) not in skip), None)
-        if found is not None:
-            return found
-    return None
+        first = _first(connection, _ordered(and_(reviews.c.alike == alike, waits), wanted), skip)
+    return first or _first(connection, _ordered(waits, wanted), skip)
+
+
+def _first(connection: Connection, chosen: Select[Any], skip: Collection[tuple[str, str]]) -> ReviewRow | None:
+    """The first of the rows that `chosen` gives but for those to `skip`, of which only the places are read."""
+    places = connection.execute(
+        chosen.with_only_columns(reviews.c.run, reviews.c.task), execution_options={"yield_per": PAGE}
+    )
+    place = next((place for place in map(tuple, places) if place not in skip), None)
+    return None if place is None else one(hot(connection), *place)
+
+
+def _place(row: ReviewRow) -> tuple[float, int, float]:
+    """Where `row` stands in the queue, as `_ordered` says."""
+    return -row.urgency, row.agrees, row.asked
 
 
 def open_rows(connection: Connection, wanted: QueueFilter, now: float) -> Iterator[ReviewRow]:
     """What waits, in its order; of near-duplicates, all that wait follow the first."""
+    if wanted.limit is None:  # all are read anyhow, so one question is enough
+        groups: dict[str, list[ReviewRow]] = {}
+        for row in rows(connection, _ordered(_waits(now), wanted)):
+            groups.setdefault(row.alike, []).append(row)
+        yield from chain.from_iterable(groups.values())
+        return
     shown: set[str] = set()
     left = wanted.limit
     for first in rows(connection, _ordered(_waits(now), wanted)):
@@ -89,10 +111,9 @@ def open_rows(connection: Connection, wanted: QueueFilter, now: float) -> Iterat
         shown.add(first.alike)
         group = and_(_waits(now), reviews.c.alike == first.alike)
         for row in rows(connection, _ordered(group, wanted)):
-            if left is not None:
-                if left == 0:
-                    return
-                left -= 1
+            if left == 0:
+                return
+            left -= 1
             yield row
 
 
@@ -140,12 +161,13 @@ def together(connection: Connection, row: ReviewRow, by: str, now: float) -> lis
     )
     verdicts = from_json(row.asking)["rules"]
     found = [row]
-    for other in rows(connection, _ordered(same, QueueFilter())):
+    chosen = _ordered(same, ALL).with_only_columns(reviews.c.run, reviews.c.task, reviews.c.asking, reviews.c.text)
+    for run, task, asking, text in connection.execute(chosen.limit(COMPARED), execution_options={"yield_per": PAGE}):
         if len(found) == TOGETHER:
             break
-        if (other.run, other.task) == (row.run, row.task) or from_json(other.asking)["rules"] != verdicts:
+        if (run, task) == (row.run, row.task) or from_json(asking)["rules"] != verdicts:
             continue
-        if similarity(other.text, row.text) >= ALIKE:
+        if similarity(text, row.text, ALIKE) >= ALIKE and (other := one(hot(connection), run, task)) is not None:
             found.append(other)
     return found
 
@@ -188,7 +210,7 @@ def _item(
         why=tuple(asking["why"]),
         about=asking["case"],
         proposal=shown_message(row.digest, stored),
-        rules=tuple(RuleVerdict(**one) for one in asking["rules"]),
+        rules=tuple(RuleVerdict(**verdict) for verdict in asking["rules"]),
         risk=row.risk,
         doubt=row.doubt,
         disagrees=not row.agrees,

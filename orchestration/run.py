@@ -223,6 +223,10 @@ class Run(Generic[Out]):
         while not (self._ended.is_set() or self._waits_for_people()):
             await self._change().wait()
 
+    async def wait_ended(self) -> None:
+        """Return when the run has ended, however it did; `result` tells."""
+        await self._ended.wait()
+
     def _waits_for_people(self) -> bool:
         asked = len(self.reviews.tasks) + len(self._unknown)
         if not asked or asked < len(self._state.tasks) or self.reviews.are_answered:

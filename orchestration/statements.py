@@ -79,7 +79,7 @@ class Statements:
         self.hold_review = Statement(select(reviews).where(of_run, at_task).with_for_update(), dialect)
         self.forget_review = Statement(delete(reviews).where(of_run, at_task), dialect)
         names = list(reviews.c.keys())
-        mutable = {name: bindparam(f"new_{name}") for name in names[names.index("state") :]}
+        mutable: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names[names.index("state") :]}
         as_it_was = (
             reviews.c.run == bindparam("at_run"),
             reviews.c.task == bindparam("at_task"),

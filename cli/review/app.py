@@ -1,12 +1,11 @@
 """`coterie review`: at a terminal, or by JSON lines through `list` and `apply`; `stats` counts what was done."""
 
-import getpass
 import sys
 from collections import Counter
 from contextlib import nullcontext
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,20 +14,18 @@ from ...agents.loading import load
 from ...orchestration.review_items import QueueFilter
 from ..exits import Exit, clear_errors, fail
 from ..logs import DEFAULT_LOG, FlowName, GroupLogOption, JsonOption, LogOption, existing, group_log, storable
-from ..text import safe
 from .desk import OpenDesk
 from .exchange import applied, line_of, listed, read_decisions
 from .keys import Keyboard
+from .listing import waiting_table
+from .people import name_people
 from .plain import words
 from .session import Session
 from .state import State
 from .stats import stats
 from .terminal import Painted, Told, ascii_only, sit, wants_plain
 from .views import page_of
-
-ByOption: TypeAlias = Annotated[
-    str | None, typer.Option("--by", envvar="COTERIE_BY", help="Who decides; your account's name if left out.")
-]
+from .who import ByOption, reviewer
 
 
 class Applied(IntEnum):
@@ -47,6 +44,7 @@ review = typer.Typer(
     invoke_without_command=True,
 )
 review.command("stats")(stats)
+review.command("people")(name_people)
 
 
 @review.callback()
@@ -90,13 +88,12 @@ def list_waiting(
     with clear_errors(), open_desk(log or context.obj, by, flow) as desk:
         wanted = QueueFilter(flow=storable("--flow", flow), node=storable("--node", node), limit=limit)
         found = desk.items(wanted)
-    for item in found:
-        if as_json:
+    if as_json:
+        for item in found:
             typer.echo(line_of(listed(item)))
-        else:
-            typer.echo(safe(f"{item.run}  {item.task}  {item.flow}"))
-    if not found and not as_json:
-        typer.echo("nothing waits")
+        return
+    console = Console()
+    console.print(waiting_table(found, console.width) if found else "nothing waits")
 
 
 @review.command("apply")
@@ -136,17 +133,6 @@ def open_desk(place: str, by: str | None, flow: str | None) -> OpenDesk:
         existing(place), reviewer(by), flow=storable("--flow", flow)
     )
     return desk
-
-
-def reviewer(by: str | None) -> str:
-    """Who decides; where the account has no name, it must be told."""
-    told = storable("--by", by)
-    if told is not None and told.strip():
-        return told.strip()
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        fail("this account has no name; say who decides by --by or COTERIE_BY", Exit.USAGE)
 
 
 def _seated(session: Session, state: State, *, plain: bool) -> tuple[State, bool]:

@@ -7,10 +7,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...orchestration.review_items import Case, EvidenceItem, Item, RuleVerdict
+from ...orchestration.asking import RuleVerdict
+from ...orchestration.review_items import Case, EvidenceItem, Item
 from .page import Block, Line, Piece, cut, joined, line, lines
 from .state import State
-from .values import alternatives, budget, clock, confidence, label_of, minutes, share, shown, trust
+from .values import (
+    alternatives,
+    budget,
+    clock,
+    confidence,
+    is_confidence,
+    label_of,
+    minutes,
+    share,
+    spoken,
+    trust,
+)
 
 HIDDEN = "hidden - choose first"
 FIELD = 280  # characters of a field on an item's page
@@ -25,11 +37,14 @@ def title(state: State, now: float) -> Line:
     if item is None:
         return joined([line(Piece("review", "strong")), line(budget(state.budget)), line(f"you are {state.by}")])
     found = [
-        line(Piece("review ", "strong"), Piece(cut(item.flow, 60, "?"), "strong")),
+        line(Piece("review ", "strong"), Piece(f"{cut(item.flow, 60, '?')}/{cut(item.node, 60, '?')}", "strong")),
         line(f"item {state.number}, {budget(state.budget)}"),
         line(f"claimed by {item.claimed_by}" if item.claimed_by else f"claimed by you ({state.by})"),
-        line(f"{item.node}, asked {minutes(now - item.asked)} ago"),
+        line(f"asked {minutes(now - item.asked)} ago"),
     ]
+    if not state.hidden:  # both may follow from the proposal
+        doubt = "" if item.doubt is None else f", doubt {share(item.doubt)}"
+        found.append(line(f"risk {item.risk:g}{doubt}"))
     if item.deadline is not None:
         late = item.deadline < now
         found.append(line(Piece("deadline is over" if late else f"due in {minutes(item.deadline - now)}", "bad")))
@@ -48,8 +63,8 @@ def item_blocks(state: State, case: Case) -> Iterator[Block]:
     item = case.item
     if item.notes:
         yield Block("NOTE", lines(item.notes, "bad"))
-    if item.why and not state.hidden:
-        yield Block("WHY", lines(item.why, "note"))
+    if not state.hidden:
+        yield from _asked(item)
     yield from _case(case, hidden=state.hidden)
     if state.hidden:
         yield Block("PROPOSED", (line(Piece(HIDDEN, "note")),))
@@ -57,8 +72,6 @@ def item_blocks(state: State, case: Case) -> Iterator[Block]:
         yield from proposal_blocks(state, case)
     if item.form.labels:
         yield Block("CHOICES", (_choices(item),))
-    if not state.hidden:
-        yield from _rules(item)
     yield from _approving(item)
     yield from _proof(case, hidden=state.hidden)
     if not state.hidden:
@@ -68,7 +81,7 @@ def item_blocks(state: State, case: Case) -> Iterator[Block]:
 def field_lines(fields: Mapping[str, Any], most: int = FIELD, where: str = "l") -> tuple[Line, ...]:
     """A line for each field."""
     return tuple(
-        line(Piece(f"{name}: ", "dim"), Piece(cut(shown(value), most, where), "model"))
+        line(Piece(f"{name}: ", "dim"), Piece(cut(spoken(value), most, where), "model"))
         for name, value in fields.items()
     )
 
@@ -111,7 +124,8 @@ def _case(case: Case, *, hidden: bool) -> Iterator[Block]:
     first = case.lineage[-1]
     found = list(field_lines(first.message.fields))
     if len(case.lineage) > 1 and not hidden:
-        found.append(line(Piece(f"{len(case.lineage) - 1} messages between it and the proposal: l", "dim")))
+        count = len(case.lineage) - 1
+        found.append(line(Piece(f"{count} more message{'s' * (count > 1)} led from it to the proposal: l", "dim")))
     yield Block("CASE", tuple(found))
 
 
@@ -125,7 +139,11 @@ def proposal_blocks(state: State, case: Case) -> Iterator[Block]:
     if state.first is not None:
         same = state.first == label
         found.append(line(Piece(f"you chose {state.first}, which {'is the same' if same else 'differs'}", "note")))
-    rest = {name: value for name, value in item.proposal.fields.items() if name != item.form.label_field}
+    rest = {
+        name: value
+        for name, value in item.proposal.fields.items()
+        if name != item.form.label_field and not is_confidence(item, value)
+    }
     yield Block("PROPOSED", (*found, *field_lines(rest, where="E or w")))
     if case.runner_up is not None:
         yield Block("RUNNER-UP", (line(f"{cut(case.runner_up[0], 60, 'w')}, {share(case.runner_up[1])}"),))
@@ -137,12 +155,14 @@ def _choices(item: Item) -> Line:
     )
 
 
-def _rules(item: Item) -> Iterator[Block]:
-    found = [rule_line(rule) for rule in sorted(item.rules, key=lambda rule: rule.agrees)]
-    if item.disagrees:
-        found.insert(0, line(Piece("two of those who were asked say different things", "bad")))
-    if found:
-        yield Block("RULES", tuple(found))
+def _asked(item: Item) -> Iterator[Block]:
+    """Why it is asked; a rule that objects is told once, among the rules."""
+    objects = [rule for rule in item.rules if not rule.agrees]
+    why = [one for one in item.why if not any(repr(rule.name) in one and rule.sentence in one for rule in objects)]
+    if why:
+        yield Block("WHY", lines(why, "note"))
+    if item.rules:
+        yield Block("RULES", tuple(map(rule_line, sorted(item.rules, key=lambda rule: rule.agrees))))
 
 
 def _proof(case: Case, *, hidden: bool) -> Iterator[Block]:
@@ -175,7 +195,7 @@ def _alike(case: Case) -> Iterator[Block]:
         )
         found.append(line(f"decided before: {most} (alike {share(case.earlier[0].similarity)} or less)"))
     if case.item.alike_open > 1:
-        found.append(line(f"{case.item.alike_open - 1} more like it wait: b"))
+        found.append(line(f"{case.item.alike_open - 1} more like it wait and come next"))
     if found:
         yield Block("ALIKE", tuple(found))
 
@@ -194,7 +214,8 @@ def _approving(item: Item) -> Iterator[Block]:
 def risk_line(item: Item) -> Line:
     """The order of the queue, in figures."""
     doubt = "no model said" if item.doubt is None else share(item.doubt)
-    return joined([line(f"risk {item.risk:g}"), line(f"doubt {doubt}"), line(f"skipped {item.skipped} times")])
+    times = "never skipped" if not item.skipped else f"skipped {item.skipped} time{'s' * (item.skipped > 1)}"
+    return joined([line(f"risk {item.risk:g}"), line(f"doubt {doubt}"), line(times)])
 
 
 def alternative_lines(item: Item) -> tuple[Line, ...]:

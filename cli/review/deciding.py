@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from ...orchestration.review_answers import Approve, Choose, Reject
 from ...orchestration.review_items import Decision, Item
-from .desk import Answer, Approve, Choose, Reject
+from .desk import Answer
 from .keymap import code_keys
 from .sitting import Handler, Sitting, counted, short
 from .state import Question, State

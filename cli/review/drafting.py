@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from ...orchestration.field_faults import faults_of
-from ...orchestration.review_items import EvidenceItem, LineageStep
+from ...orchestration.review_items import EditFields, EvidenceItem, LineageStep
 from .deciding import answer
-from .desk import EditFields
 from .form import MISSING, Unreadable, document, read_document, text_of, value_of
 from .keymap import field_choices
 from .sitting import Handler, Sitting, counted

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ...agents.errors import CoterieError
-from ...orchestration.review_items import Item
-from .desk import Answer, Approve, Choose, Desk, EditFields, Reject
+from ...orchestration.review_answers import Approve, Choose, Reject
+from ...orchestration.review_items import EditFields, Item
+from .desk import Answer, Desk
 
 
 class _Given(BaseModel):

@@ -1,6 +1,7 @@
 """Which keys do what in each view, and why one cannot be pressed now. The footer and the session read the same list."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ...orchestration.review_items import EvidenceItem, LineageStep
@@ -22,7 +23,7 @@ def keys_of(state: State) -> tuple[KeyHint, ...]:
         case "item":
             return (*_item(state), SCROLL, SCROLL_UP)
         case "lineage" | "proof":
-            return (*_list(state), BACK, KEYS, QUIT, SCROLL)
+            return (*_list(state), BACK, KEYS, QUIT, SCROLL, *_views(state))
         case "reject":
             return (*_codes(state), BACK, QUIT)
         case "batch":
@@ -34,7 +35,8 @@ def keys_of(state: State) -> tuple[KeyHint, ...]:
         case "done":
             return (*_done(state), KEYS, QUIT)
         case "why" | "history" | "keys":
-            return (*_undo(state), BACK, *(() if state.view == "keys" else (KEYS,)), QUIT, SCROLL, SCROLL_UP)
+            here = () if state.view == "keys" else (KEYS,)
+            return (*_undo(state), BACK, *here, QUIT, SCROLL, SCROLL_UP, *_views(state))
 
 
 def _item(state: State) -> Iterator[KeyHint]:
@@ -55,12 +57,25 @@ def _item(state: State) -> Iterator[KeyHint]:
     yield KeyHint("m", "unmark" if item.place in state.marked else "mark", "mark", hidden)
     yield KeyHint("b", "batch", "batch", hidden)
     yield KeyHint("/", "filter", "filter")
-    yield KeyHint("l", "lineage", "lineage", "" if case.lineage else "nothing is upstream of the proposal")
-    yield KeyHint("p", "proof", "proof", "" if case.evidence else "no passages came with it")
-    yield KeyHint("w", "why", "why", hidden)
-    yield KeyHint("h", "history", "history")
+    yield from _views(state)
     yield KEYS
     yield QUIT
+
+
+def _views(state: State) -> Iterator[KeyHint]:
+    """The views of an item; from one of them the others need no way back, and are not shown in the footer."""
+    if state.case is None:
+        return
+    hidden = PROPOSAL_HIDDEN if state.hidden else ""
+    nothing = "" if state.case.lineage else "nothing is upstream of the proposal"
+    for hint in (
+        KeyHint("l", "lineage", "lineage", nothing),
+        KeyHint("p", "proof", "proof", "" if state.case.evidence else "no passages came with it"),
+        KeyHint("w", "why", "why", hidden),
+        KeyHint("h", "history", "history"),
+    ):
+        if hint.act != state.view:
+            yield replace(hint, footer=state.view == "item")
 
 
 def _no_approval(state: State) -> str:

@@ -21,6 +21,7 @@ class Piece:
 
 
 Line: TypeAlias = tuple[Piece, ...]
+DOT = Piece(" · ", "dim", symbol=True)  # between two parts of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def joined(parts: Sequence[Line]) -> Line:
 def _between(parts: Sequence[Line]) -> Iterator[Piece]:
     for number, part in enumerate(parts):
         if number:
-            yield Piece(" · ", "dim", symbol=True)
+            yield DOT
         yield from part
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..text import safe
-from .page import Block, KeyHint, Line, Page, Piece, Tone
+from .page import DOT, Block, KeyHint, Line, Page, Piece, Tone
 
 LABEL = 12  # columns of a block's label
 LEAST = 3  # rows of a page's body
@@ -89,7 +89,21 @@ class Screen:
 
     def _wrapped(self, pieces: Line, width: int) -> list[Text]:
         text = self._text(pieces)
-        return [text] if text.cell_len <= width else list(text.wrap(self.console, width))
+        return [text] if text.cell_len <= width else list(self._rows(pieces, width))
+
+    def _rows(self, pieces: Line, width: int) -> Iterator[Text]:
+        """Broken at a dot between two parts where that is possible, else between words."""
+        row = Text("")
+        for part in _parts(pieces):
+            added = self._text(part)
+            dot = self._text((DOT,)) if row.cell_len else Text("")
+            if row.cell_len + dot.cell_len + added.cell_len <= width:
+                row = Text.assemble(row, dot, added)
+                continue
+            if row.cell_len:
+                yield from row.wrap(self.console, width)
+            row = added
+        yield from row.wrap(self.console, width)
 
     def _text(self, pieces: Line) -> Text:
         return Text.assemble(*((self._characters(piece), STYLES[piece.tone]) for piece in pieces))
@@ -99,3 +113,15 @@ class Screen:
         if not self.ascii:
             return shown
         return (ASCII.get(shown, shown) if piece.symbol else shown).encode("ascii", "backslashreplace").decode()
+
+
+def _parts(pieces: Line) -> Iterator[Line]:
+    """What stands between the dots."""
+    found: list[Piece] = []
+    for piece in pieces:
+        if piece is DOT:
+            yield tuple(found)
+            found = []
+        else:
+            found.append(piece)
+    yield tuple(found)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...agents.errors import CoterieError
-from ...orchestration.review_items import Case, QueueFilter
+from ...orchestration.review_items import QueueFilter
 from . import deciding, drafting, moving
 from .desk import Desk
 from .keymap import keys_of
@@ -70,13 +70,10 @@ class Session:
         """Read ahead what the next key will need: the budget, and the case that probably comes next."""
         desk = self._sitting.desk
         fresh = replace(state, budget=desk.budget(state.wanted), undoable=self._sitting.undoable())
-        return fresh if fresh.ahead is not None or fresh.case is None else replace(fresh, ahead=self._ahead(fresh))
-
-    def _ahead(self, state: State) -> Case | None:
-        passed = {*state.passed, *state.marked, *([state.item.place] if state.item is not None else [])}
-        found = self._sitting.desk.items(replace(state.wanted, limit=len(passed) + 3))
-        item = next((one for one in found if one.place not in passed and one.claimed_by is None), None)
-        return None if item is None else self._sitting.desk.case(item)
+        if fresh.ahead is not None or fresh.item is None:
+            return fresh
+        item = desk.ahead(fresh.item, state.wanted, skip={*state.passed, *state.marked})
+        return fresh if item is None else replace(fresh, ahead=desk.case(item))
 
     def _tried(self, state: State, act: Callable[[], State], *, ends: bool) -> State:
         """What `act` makes, or why it was refused; an item that is no longer there gives way to the next."""
@@ -94,4 +91,4 @@ class Session:
 
 
 def _named(key: str) -> str:
-    return {"c-m": "Enter", "c-j": "Enter", "enter": "Enter", " ": "space"}.get(key, key)
+    return {"c-m": "Enter", "c-j": "Enter", "enter": "Enter", "escape": "esc", " ": "space"}.get(key, key)

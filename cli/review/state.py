@@ -16,7 +16,7 @@ from ...orchestration.review_items import (
     QueueFilter,
 )
 from .page import Tone, parts
-from .values import shown
+from .values import spoken
 
 View = Literal["item", "lineage", "proof", "why", "history", "keys", "reject", "batch", "form", "diff", "done"]
 Place = tuple[str, str]  # run and task
@@ -133,7 +133,7 @@ class State:
             case EvidenceItem(text=text):
                 return parts(text)
             case LineageStep(message=message):
-                return max((parts(shown(value)) for value in message.fields.values()), default=1)
+                return max((parts(spoken(value)) for value in message.fields.values()), default=1)
             case _:
                 return 1
 

@@ -13,9 +13,21 @@ def shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def spoken(value: Any) -> str:
+    """A field's value as it is read aloud: a list of texts with commas between, passages by their names."""
+    if not isinstance(value, list) or not value:
+        return shown(value)
+    if all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    if all(isinstance(one, dict) and isinstance(one.get("id"), str) and "text" in one for one in value):
+        count = "1 passage" if len(value) == 1 else f"{len(value):,} passages"
+        return f"{', '.join(one['id'] for one in value)} ({count})"
+    return shown(value)
+
+
 def share(value: float) -> str:
-    """A part of one: "62 %"."""
-    return f"{100 * value:.0f} %"
+    """A part of one: "62%"."""
+    return f"{value:.0%}"
 
 
 def minutes(seconds: float) -> str:
@@ -47,6 +59,12 @@ def label_of(item: Item) -> str | None:
 def confidence(item: Item) -> float | None:
     """The model's own; None: no model said."""
     return None if item.doubt is None else 1 - item.doubt
+
+
+def is_confidence(item: Item, value: Any) -> bool:
+    """Whether a field only repeats how sure the model is."""
+    sure = confidence(item)
+    return isinstance(value, float) and sure is not None and abs(value - sure) < 1e-9
 
 
 def alternatives(origin: Mapping[str, Any] | None) -> list[tuple[str, float]]:

@@ -20,8 +20,9 @@ from .form import describe, word_diff
 from .keymap import field_choices, keys_of
 from .page import PART, Block, KeyHint, Line, Page, Piece, cut, joined, line, lines, part
 from .state import Draft, State
-from .values import clock, confidence, share, shown, told, trust
+from .values import clock, confidence, share, shown, spoken, told, trust
 
+INPUT = "(input)"  # the task of what a run began with
 SAMPLES = 3  # of a batch that are shown with all their fields
 SUMMARY = 60  # characters of what is not selected
 STORED = "What you do is stored before the next key is read: closing the terminal loses nothing."
@@ -72,22 +73,34 @@ def _entries(state: State) -> Iterator[Block]:
 
 
 def _step(state: State, step: LineageStep, *, chosen: bool) -> Iterator[Line]:
-    made = f"by the role {step.role}" if step.role else "by plain code or a person"
-    position = "" if step.index is None else f", number {step.index + 1} of its list"
-    yield joined(
-        [line(Piece(step.message.type, "strong")), line(f"of {step.task}{position}"), line(Piece(made, "dim"))]
-    )
+    yield joined([line(Piece(step.message.type, "strong")), *map(line, _made(step))])
     for amended in step.amended:
         why = f": {amended.why}" if amended.why else ""
         yield line(Piece(f"amended by {amended.by}, {clock(amended.at)}{why}", "note"))
         if chosen:
             yield from word_diff(amended.before, amended.after)
     if not chosen:
-        summary = ", ".join(f"{name}: {shown(value)[:SUMMARY]}" for name, value in step.message.fields.items())
-        yield line(Piece(summary[: 2 * SUMMARY], "dim"))
+        summary = ", ".join(f"{name}: {_short(spoken(value))}" for name, value in step.message.fields.items())
+        yield line(Piece(_short(summary, 2 * SUMMARY), "dim"))
         return
     yield from _part_line(state)
-    yield from field_lines({name: part(shown(value), state.part) for name, value in step.message.fields.items()}, PART)
+    yield from field_lines({name: part(spoken(value), state.part) for name, value in step.message.fields.items()}, PART)
+
+
+def _made(step: LineageStep) -> Iterator[str]:
+    """Who made a message, and where."""
+    if step.task == INPUT:
+        yield "what the run began with"
+        return
+    yield f"made by {step.role}" if step.role else f"made by the node {step.task}"
+    if step.role and step.role != step.task:
+        yield f"at {step.task}"
+    if step.index is not None:
+        yield f"number {step.index + 1} of its list"
+
+
+def _short(text: str, most: int = SUMMARY) -> str:
+    return text if len(text) <= most else f"{text[:most].rstrip()} ..."
 
 
 def _passage(state: State, passage: EvidenceItem, *, chosen: bool) -> Iterator[Line]:
@@ -96,7 +109,7 @@ def _passage(state: State, passage: EvidenceItem, *, chosen: bool) -> Iterator[L
         yield from _part_line(state)
         yield quoted(passage, part(passage.text, state.part), state.part * PART, hidden=state.hidden)
     else:
-        yield line(Piece(passage.text[:SUMMARY], "dim"))
+        yield line(Piece(_short(passage.text), "dim"))
 
 
 def _part_line(state: State) -> Iterator[Line]:
@@ -121,8 +134,8 @@ def _why(state: State) -> Iterator[Block]:
         yield Block("MADE BY", (joined([line(one) for one in made]), *alternative_lines(item)))
     yield Block("RULES", tuple(map(rule_line, item.rules)) or lines(["no rule says anything"]))
     yield Block("ALIKE", earlier_lines(case) or lines(["nothing similar was decided yet"]))
-    where = f"run {item.run}, task {item.task}, thread {item.thread or 'none'}, digest {item.proposal.digest[:12]}"
-    yield Block("WHERE", lines([where]))
+    where = [f"task {item.task} of run {item.run}", f"thread {item.thread}" if item.thread else "in no conversation"]
+    yield Block("WHERE", (joined(lines([*where, f"digest {item.proposal.digest[:12]}"])),))
 
 
 def _history(state: State) -> Iterator[Block]:
@@ -138,7 +151,7 @@ def _decision_line(decision: Decision) -> Line:
 def _keys(state: State) -> Iterator[Block]:
     item = state.at("done" if state.item is None else "item")
     for name, shown_keys in (("ITEM", keys_of(item)), ("LISTS", keys_of(state.at("lineage")))):
-        yield Block(name, tuple(map(_key_line, shown_keys)))
+        yield Block(name, (joined([_key_line(one) for one in shown_keys]),))
     yield Block("NOTE", lines(["Enter alone never approves.", STORED]))
 
 

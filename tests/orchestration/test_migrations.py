@@ -16,7 +16,7 @@ from coterie.agents import Message
 from coterie.orchestration import Approve, Flow, LogUnavailable, Review, Runtime, Workflow, migrations, node, replay
 from coterie.orchestration.database import Database
 from coterie.orchestration.database_log import DatabaseLog
-from coterie.orchestration.migrations.versions import first
+from coterie.orchestration.migrations.versions import first, reviews
 from coterie.orchestration.queries import verify
 from coterie.orchestration.review_desk import ReviewDesk
 from coterie.orchestration.schema import HEAD, metadata
@@ -223,7 +223,7 @@ def test_a_process_that_is_killed_in_a_migration_leaves_the_old_log(database: st
         opened.close()
     assert anyio.run(run) == "GOLD"
     assert upgraded(tmp_path, database) == 0
-    with pytest.raises(LogUnavailable, match="has the tables of version 0002"):
+    with pytest.raises(LogUnavailable, match="has the tables of version 0003"):
         Database(database)
 
 
@@ -249,4 +249,4 @@ async def test_tasks_that_open_a_new_log_at_once_all_work(database: str) -> None
 
 def test_the_newest_version_is_known_to_its_migrations() -> None:
     """The name in schema.py is that of the last step."""
-    assert first.revision == HEAD
+    assert reviews.revision == HEAD

@@ -5,14 +5,17 @@ from dataclasses import replace
 from typing import Any, Self
 
 from coterie.agents.errors import CoterieError
-from coterie.cli.review.desk import Answer, Choose, EditFields, Reject
+from coterie.cli.review.desk import Answer
+from coterie.orchestration.asking import RuleVerdict
 from coterie.orchestration.field_faults import faults_of
+from coterie.orchestration.review_answers import Choose, Reject
 from coterie.orchestration.review_items import (
     Amendment,
     Budget,
     Case,
     Decision,
     EarlierDecision,
+    EditFields,
     EvidenceItem,
     FieldFault,
     Frequency,
@@ -20,7 +23,6 @@ from coterie.orchestration.review_items import (
     LineageStep,
     QueueFilter,
     ReviewForm,
-    RuleVerdict,
     ShownMessage,
 )
 
@@ -123,6 +125,9 @@ class FakeDesk:
         if found is not None:
             self.claimed.add(found.place)
         return found
+
+    def ahead(self, item: Item, wanted: QueueFilter = ALL, *, skip: Collection[tuple[str, str]] = ()) -> Item | None:
+        return next((one for one in self.items(wanted) if one.place not in {*skip, item.place}), None)
 
     def item(self, run: str, task: str) -> Item:
         if (run, task) not in self.open:

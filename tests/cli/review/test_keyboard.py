@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).parents[3]
+PATH = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
 
 
 class Terminal:
@@ -29,7 +30,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.cli.review.child", str(decisions)],
             stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, cwd=REPOSITORY, start_new_session=True,
-            env={**os.environ, "TERM": "xterm", "LANG": "C.UTF-8", "PYTHONPATH": str(REPOSITORY), **environment},
+            env={**os.environ, "TERM": "xterm", "LANG": "C.UTF-8", "PYTHONPATH": PATH, **environment},
         )  # fmt: skip
         os.set_blocking(self.ours, False)
         self.shown = ""
