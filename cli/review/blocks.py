@@ -193,7 +193,7 @@ def _alike(case: Case) -> Iterator[Block]:
         most = ", ".join(
             f"{times} {act} {cut(label, 40, 'w')}".rstrip() for (act, label), times in counts.most_common(4)
         )
-        found.append(line(f"decided before: {most} (alike {share(case.earlier[0].similarity)} or less)"))
+        found.append(line(f"decided before: {most} (at most {share(case.earlier[0].similarity)} alike)"))
     if case.item.alike_open > 1:
         found.append(line(f"{case.item.alike_open - 1} more like it wait and come next"))
     if found:

@@ -79,7 +79,7 @@ class Screen:
         return [row for long in rows for row in long.wrap(self.console, self.width)]
 
     def _more(self, above: int, below: int) -> str:
-        told = [f"above ({above}): -" if above else "", f"more below ({below}): space" if below else ""]
+        told = [f"above ({above}): pageup" if above else "", f"more below ({below}): space" if below else ""]
         return ", ".join(part for part in told if part)
 
     def _rule(self, words: str) -> Text:
