@@ -8,6 +8,7 @@ Each function works in a transaction that the caller has opened. This file knows
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
@@ -112,7 +113,13 @@ def append(
 
 def decision_of(row: Row[Any]) -> Decision:
     """The decision that a row of the table is."""
-    return Decision(row.seq, row.at, row.by, row.act, row.run, row.task, from_json(row.body), row.batch)
+    return _read(row.seq, row.at, row.by, row.act, row.run, row.task, row.body, row.batch)
+
+
+@lru_cache(maxsize=1024)
+def _read(seq: int, at: float, by: str, act: Act, run: str, task: str, body: str, batch: str | None) -> Decision:
+    """Remembered: a desk reads its person's latest decisions at every key."""
+    return Decision(seq, at, by, act, run, task, from_json(body), batch)
 
 
 def one_decision(connection: Connection, seq: int) -> Decision:

@@ -6,16 +6,18 @@ has opened.
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from typing import Any
 
-from sqlalchemy import Connection, select
+from pydantic_core import from_json
+from sqlalchemy import Connection, Row, select
 
 from .decisions import append
 from .errors import NothingToUndo
 from .integrity import ANSWERS, settle
 from .review_deciding import undo_answer
 from .review_items import Decision
-from .review_queue import recent, rows
-from .review_rows import ReviewRow, held, put
+from .review_queue import recent
+from .review_rows import held, put
 from .schema import reviews
 from .statements import hot
 
@@ -25,10 +27,10 @@ LOOSE = ("skip", "amend", "mark")  # what makes no run go on
 def undoable(connection: Connection, by: str) -> list[Decision]:
     """What `by` can still take back, latest first."""
     latest = list(_latest(connection, by))
-    asked = _rows_of(connection, latest)
+    became = _became_of(connection, latest)
 
     def can_be(one_of: Decision) -> bool:
-        return one_of.act not in ANSWERS or _still_waits(asked.get((one_of.run, one_of.task)), one_of)
+        return one_of.act not in ANSWERS or _still_waits(became.get((one_of.run, one_of.task)), one_of)
 
     return list(takewhile(can_be, latest))
 
@@ -65,15 +67,16 @@ def _undo_loose(connection: Connection, decision: Decision, by: str, at: float) 
     append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)
 
 
-def _rows_of(connection: Connection, found: Sequence[Decision]) -> dict[tuple[str, str], ReviewRow]:
-    """The rows of what was answered, by run and task."""
+def _became_of(connection: Connection, found: Sequence[Decision]) -> dict[tuple[str, str], Row[Any]]:
+    """What has become of what was answered, by run and task; only shown, so the hashes are left to `undo`."""
     runs = {one_of.run for one_of in found if one_of.act in ANSWERS}
-    return {(row.run, row.task): row for row in rows(connection, select(reviews).where(reviews.c.run.in_(runs)))}
+    columns = (reviews.c.run, reviews.c.task, reviews.c.state, reviews.c.decision, reviews.c.agreed)
+    return {(row.run, row.task): row for row in connection.execute(select(*columns).where(reviews.c.run.in_(runs)))}
 
 
-def _still_waits(row: ReviewRow | None, decision: Decision) -> bool:
+def _still_waits(row: Row[Any] | None, decision: Decision) -> bool:
     if row is None:
         return False
     if row.state == "answered":
-        return row.decision == decision.seq
-    return row.state == "open" and decision.by in {who for who, _ in row.votes}
+        return bool(row.decision == decision.seq)
+    return row.state == "open" and decision.by in {who for who, _ in from_json(row.agreed)}

@@ -25,7 +25,7 @@ from .review_answers import Approve, Choose, Reject
 from .review_case import case_of
 from .review_deciding import answer, waiting
 from .review_items import Budget, Case, Decision, EditFields, EvidenceItem, FieldFault, Item, LineageStep, QueueFilter
-from .review_queue import CLAIM, Forms
+from .review_queue import CLAIM, Forms, Sought
 from .review_rows import ReviewRow, held, one, put
 from .statements import hot
 
@@ -57,6 +57,7 @@ class ReviewDesk:
         self._place = place
         self._database: Database | None = None
         self._forms = Forms()
+        self._sought = Sought()
         self._alike: str | None = None  # group of what was decided last: its near-duplicates come next
         self._behind = ("", "")  # the item that waits behind the one that was shown last, or is it
         self._checked: set[tuple[str, str]] = set()  # items before which one with a known answer was shown
@@ -89,7 +90,9 @@ class ReviewDesk:
         def work(connection: Connection) -> Item | None:
             row = None
             while row is None:
-                found = review_queue.next_row(connection, self.by, self._narrowed(wanted), skip, self._alike, now)
+                found = review_queue.next_row(
+                    connection, self.by, self._narrowed(wanted), skip, self._alike, now, self._sought
+                )
                 if found is None:
                     return None
                 row = held(hot(connection), *found.place)
@@ -110,7 +113,9 @@ class ReviewDesk:
 
         def work(connection: Connection) -> Item | None:
             now = self._clock()
-            row = review_queue.next_row(connection, self.by, self._narrowed(wanted), passed, item.alike, now)
+            row = review_queue.next_row(
+                connection, self.by, self._narrowed(wanted), passed, item.alike, now, self._sought
+            )
             found = [] if row is None else review_queue.items(connection, self._forms, [row], self.by, now)
             return next(iter(found), None)
 

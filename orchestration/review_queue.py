@@ -7,7 +7,7 @@ transaction that the caller has opened.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import from_json
@@ -34,6 +34,8 @@ USUAL = 25.0  # seconds for an item, as long as nobody's pace is known
 TOGETHER = 25  # items that can be answered at once
 ALIKE = 0.95  # how similar those must be, 0 to 1
 COMPARED = 1_000  # first ones of a group that are looked at for that
+FOUND = 200  # places of a text that are remembered
+REMEMBERED = 60.0  # seconds
 PAGE = 64  # rows that are read at a time
 ALL = QueueFilter()
 
@@ -68,6 +70,7 @@ def next_row(
     skip: Collection[tuple[str, str]],
     alike: str | None,
     now: float,
+    sought: "Sought | None" = None,
 ) -> ReviewRow | None:
     """What `by` should look at: what they have open, else what is like `alike`, else what comes first."""
     mine = and_(_waits(now), reviews.c.claimed == by, reviews.c.claimed_until > now)
@@ -78,7 +81,47 @@ def next_row(
     waits = and_(_waits(now), _free(by, now))
     if alike is not None:
         first = _first(connection, _ordered(and_(reviews.c.alike == alike, waits), wanted), skip)
+    if first is None and wanted.text is not None and sought is not None:
+        return sought.first(connection, wanted, skip, by, now)
     return first or _first(connection, _ordered(waits, wanted), skip)
+
+
+class Sought:
+    """Where a text was found, in the queue's order, for a while: to look through all texts takes long.
+
+    What has come since is found when the while is over, or when nothing of what was found is left.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: QueueFilter | None = None
+        self._until = 0.0  # seconds since the epoch
+        self._places: list[tuple[str, str]] = []
+
+    def first(
+        self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], by: str, now: float
+    ) -> ReviewRow | None:
+        """The first place that waits, is free for `by` and not to be skipped."""
+        found = self._first(connection, skip, by, now) if wanted == self._wanted and now < self._until else None
+        if found is None:
+            chosen = _ordered(and_(reviews.c.state == "open", _free(by, now)), wanted)
+            places = connection.execute(
+                chosen.with_only_columns(reviews.c.run, reviews.c.task), execution_options={"yield_per": PAGE}
+            )
+            free = ((run, task) for run, task in places if (run, task) not in skip)
+            self._wanted, self._until, self._places = wanted, now + REMEMBERED, list(islice(free, FOUND))
+            found = self._first(connection, skip, by, now)
+        return found
+
+    def _first(
+        self, connection: Connection, skip: Collection[tuple[str, str]], by: str, now: float
+    ) -> ReviewRow | None:
+        asked = (one(hot(connection), *place) for place in self._places if place not in skip)
+        return next((row for row in asked if row is not None and row.state == "open" and _is_free(row, by, now)), None)
+
+
+def _is_free(row: ReviewRow, by: str, now: float) -> bool:
+    """What `_free` says, of a row that was read."""
+    return row.claimed in (None, by) or (row.claimed_until or 0.0) <= now
 
 
 def _first(connection: Connection, chosen: Select[Any], skip: Collection[tuple[str, str]]) -> ReviewRow | None:
