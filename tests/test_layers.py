@@ -174,3 +174,14 @@ def test_importing_the_packages_loads_nothing_heavy(package: str) -> None:
     program = f"import sys, {package}; print(*(name for name in {HEAVY!r} if name in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+def test_importing_orchestration_builds_no_validator() -> None:
+    """Models of pydantic build theirs when they are first used, for that is most of what an import would take."""
+    program = (
+        "import coterie.orchestration, pydantic; "
+        "print(*(kind.__name__ for kind in pydantic.BaseModel.__subclasses__() "
+        "if kind.__module__.startswith('coterie') and kind.__pydantic_complete__))"
+    )
+    built = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert built.stdout.split() == []
