@@ -343,8 +343,8 @@ def write(folder: Path, times: Times, said: str, count: int) -> None:
     lines = [
         f"# What a reviewer waits for, with {count:,} reviews in the log",
         "",
-        "Milliseconds by the clock, then of the processor. A key's time ends with the last byte of its page; `any key` is",
-        "all keys but filters.",
+        "Milliseconds by the clock, then of the processor. A key's time ends with the last byte of its page; `any key`",
+        "is all keys but filters.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|---{'|--:' * (len(COLUMNS) - 1)}|",
