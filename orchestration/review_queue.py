@@ -7,7 +7,7 @@ transaction that the caller has opened.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import from_json
