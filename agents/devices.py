@@ -1,7 +1,8 @@
 """Which device, number type and thread count models should use here: measured once per machine, not assumed.
 
 The probe times one matrix product of the shape that decoding uses and one of the shape that encoding uses, in float32
-and in bfloat16. The file also knows what running out of memory looks like, and how to go on with less.
+and in bfloat16, in turns and the quickest of many, since the machine may be busy with something else when Coterie is
+first used. The file also knows what running out of memory looks like, and how to go on with less.
 
 This file knows nothing of models, requests or where the cache folder is.
 """
@@ -9,9 +10,10 @@ This file knows nothing of models, requests or where the cache folder is.
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,11 +24,13 @@ from .errors import OutOfMemory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Name = TypeVar("Name")
 
 DECODE_SHAPE = (8, 1536, 576)  # rows, inputs, outputs of a product in one step of eight replies
 ENCODE_SHAPE = (256, 384, 1536)  # the same in one batch of texts
 WORTHWHILE = 0.8  # bfloat16 must take less than this share of float32's time, for it costs precision
-MEASURE_FOR = 0.08  # seconds for each measurement
+MEASURE_FOR = 0.3  # seconds for each measurement, at the least
+ROUNDS = 10  # times that each product is timed, at the least: on a busy machine the first few may all be interrupted
 GIBIBYTE = 1 << 30
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -76,6 +80,24 @@ def cache_budget(device: torch.device) -> int:
     return GIBIBYTE
 
 
+def quickest(work: Mapping[Name, Callable[[], object]]) -> dict[Name, float]:
+    """Microseconds of each piece of `work` at its quickest, after a first time that warms up.
+
+    They take turns, so that whatever else the machine does falls upon all of them.
+    """
+    seconds = {name: float("inf") for name in work}
+    for run in work.values():
+        run()
+    rounds, end = 0, time.perf_counter() + MEASURE_FOR
+    while rounds < ROUNDS or time.perf_counter() < end:
+        for name, run in work.items():
+            start = time.perf_counter()
+            run()
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+        rounds += 1
+    return {name: taken * 1e6 for name, taken in seconds.items()}
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether `error` is torch's way of saying that the device has no memory left."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -108,10 +130,15 @@ def _read(path: Path) -> DeviceProfile | None:
 
 
 def _machine(device: str, threads: int | None) -> str:
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or "cpu"
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     return (
         f"{platform.machine()} {name}, {_usable_cores()} cores, {threads or 'any'} threads, torch {torch.__version__}"
     )
+
+
+def _processor() -> str:
+    """With the instructions that torch uses on it: a home may have been copied from a machine that has others."""
+    return f"{platform.processor() or 'cpu'} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _usable_cores() -> int:
@@ -128,18 +155,20 @@ def _probe_cpu(machine: str, threads: int | None) -> DeviceProfile:
     before = torch.get_num_threads()
     try:
         chosen = threads or _best_thread_count()
-        torch.set_num_threads(chosen)
-        timings = {
-            f"{work} {name}": _microseconds(shape, dtype)
-            for work, shape in (("decode", DECODE_SHAPE), ("encode", ENCODE_SHAPE))
-            for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
-        }
+        torch.set_num_threads(1)  # on a busy machine, several wait for each other and say nothing of number types
+        timings = quickest(
+            {
+                f"{work} {name}": _product(shape, dtype)
+                for work, shape in (("decode", DECODE_SHAPE), ("encode", ENCODE_SHAPE))
+                for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+            }
+        )
     finally:
         torch.set_num_threads(before)
     encoder, decoder = (_faster_dtype(timings, work) for work in ("encode", "decode"))
     reason = (
-        f"on {chosen} thread{'s' * (chosen > 1)}, encoding takes {_ratio(timings, 'encode')} and decoding "
-        f"{_ratio(timings, 'decode')} as long in bfloat16 as in float32, so {encoder} encodes and {decoder} decodes."
+        f"bfloat16 takes {_ratio(timings, 'encode')} as long as float32 in encoding and {_ratio(timings, 'decode')} in "
+        f"decoding, so {encoder} encodes and {decoder} decodes, on {chosen} thread{'s' * (chosen > 1)}."
     )
     return DeviceProfile(machine, "cpu", chosen, encoder, decoder, timings, reason)
 
@@ -149,10 +178,11 @@ def _best_thread_count() -> int:
     cores = _usable_cores()
     if cores == 1:
         return 1
-    times = {}
+    product = _product(ENCODE_SHAPE, torch.float32)
+    times: dict[int, float] = {}
     for count in (cores, cores // 2):
         torch.set_num_threads(count)
-        times[count] = _microseconds(ENCODE_SHAPE, torch.float32)
+        times |= quickest({count: product})
     return cores if times[cores] <= times[cores // 2] * 1.2 else cores // 2
 
 
@@ -164,13 +194,8 @@ def _ratio(timings: dict[str, float], work: str) -> str:
     return f"{timings[f'{work} bfloat16'] / timings[f'{work} float32']:.2f} times"
 
 
-def _microseconds(shape: tuple[int, int, int], dtype: torch.dtype) -> float:
-    """The quickest of many products of (rows, inputs) by (outputs, inputs), after a first one that warms up."""
+def _product(shape: tuple[int, int, int], dtype: torch.dtype) -> Callable[[], object]:
+    """A product of (rows, inputs) by (outputs, inputs)."""
     rows, inputs, outputs = shape
     left, right = torch.ones(rows, inputs, dtype=dtype), torch.ones(outputs, inputs, dtype=dtype)
-    torch.nn.functional.linear(left, right)
-    quickest, end = float("inf"), time.perf_counter() + MEASURE_FOR
-    while (start := time.perf_counter()) < end:
-        torch.nn.functional.linear(left, right)
-        quickest = min(quickest, time.perf_counter() - start)
-    return quickest * 1e6
+    return partial(torch.nn.functional.linear, left, right)

@@ -34,7 +34,7 @@ Action: TypeAlias = Literal["promote", "rollback"]
 class StoredHead(BaseModel):
     """Which decision a head was trained for, by names: what must fit the output type that it serves."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: DecisionKind
     field: str = ""  # "" of a routing head
@@ -56,7 +56,7 @@ class StoredHead(BaseModel):
 class Manifest(BaseModel):
     """What release.json holds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     version: Literal[1] = 1  # of this format
     role: str
@@ -74,7 +74,7 @@ class Manifest(BaseModel):
 class Promotion(BaseModel):
     """One change of which release is live."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     action: Action
     live: str | None  # digest that was live afterwards; None: the role worked zero-shot again
@@ -84,7 +84,7 @@ class Promotion(BaseModel):
 class LivePointer(BaseModel):
     """What live.json holds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     stack: tuple[str, ...] = Field(default=())  # promoted digests, the live one last; a rollback takes it away
     log: tuple[Promotion, ...] = ()  # oldest first
@@ -93,7 +93,7 @@ class LivePointer(BaseModel):
 class Release(BaseModel):
     """A stored release that was found whole."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     digest: str  # sha256 hex of its release.json
     folder: Path

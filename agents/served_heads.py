@@ -99,15 +99,19 @@ def _fit(request: HeadRequest, release: Release, digest: str) -> list[list[int]]
     if stored.features != request.features:
         raise CheckpointError(
             f"{name} was tuned with the numeric fields {_listed(stored.features)}, but its input has "
-            f"{_listed(request.features)}; tune the role again, or go back with `coterie rollback {request.role}`"
+            f"{_listed(request.features)}; {_mend(request.role)}"
         )
     asked = [StoredHead.of(decision) for decision in request.decisions]
     if [_key(head) for head in asked] != [_key(head) for head in stored.heads]:
         raise CheckpointError(
             f"{name} decides {'; '.join(map(str, stored.heads))}, but the output type asks for "
-            f"{'; '.join(map(str, asked))}; tune the role again, or go back with `coterie rollback {request.role}`"
+            f"{'; '.join(map(str, asked))}; {_mend(request.role)}"
         )
     return [_order(head, known) for head, known in zip(asked, stored.heads, strict=True)]
+
+
+def _mend(role: str) -> str:
+    return f"tune the role again, or go back with `coterie models rollback {role}`"
 
 
 def _key(head: StoredHead) -> tuple[Any, ...]:

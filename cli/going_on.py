@@ -33,11 +33,15 @@ class Taken:
 Take: TypeAlias = Callable[[Runtime], Awaitable[Taken]]
 
 
-def see_through(log: str, flow: Flow[Any, Any], take: Take, as_json: bool) -> None:
-    """Take runs up, show them at work, and say how each ended."""
+def see_through(log: str, flow: Flow[Any, Any], take: Take, as_json: bool, wait: bool = False) -> None:
+    """Take runs up, show them at work, and say how each ended.
+
+    Args:
+        wait: stay until people have decided at their desks what waits for them.
+    """
     console = Console(stderr=as_json)
     try:
-        rows = anyio.run(_work, existing(log), flow, take, console)
+        rows = anyio.run(_work, existing(log), flow, take, console, wait)
     except KeyboardInterrupt:
         console.print("interrupted; what was done is kept, and `coterie resume` goes on")
         leave(Exit.INTERRUPTED)
@@ -79,7 +83,7 @@ async def outcome(run: Run[Any]) -> dict[str, Any]:
         return {**row, "state": "failed", "reason": str(error)}
 
 
-async def _work(log: str, flow: Flow[Any, Any], take: Take, console: Console) -> list[dict[str, Any]]:
+async def _work(log: str, flow: Flow[Any, Any], take: Take, console: Console, wait: bool) -> list[dict[str, Any]]:
     async with Runtime(log=log, flows=[flow]) as runtime:
         taken = await take(runtime)
         if taken.runs:
@@ -88,6 +92,10 @@ async def _work(log: str, flow: Flow[Any, Any], take: Take, console: Console) ->
                     view.watch(run, run.id)
                 for run in taken.runs:
                     await run.wait_settled()
+                if wait:
+                    view.say(f"decide in another terminal: coterie review --log {safe(log)}")
+                    for run in taken.runs:
+                        await run.wait_ended()
         rows = [{**await outcome(run), **taken.told} for run in taken.runs]
     return [*rows, *({"run": run, "state": "refused", "reason": why} for run, why in taken.refused.items())]
 
@@ -97,7 +105,7 @@ def _lines(row: Mapping[str, Any]) -> list[Text]:
     if state == "finished":
         return [Text(f"{run} finished: {safe(json.dumps(row['result'], ensure_ascii=False))}", style="green")]
     if state == "waiting":
-        asked = [f"{run} waits: a person decides at {safe(one['task'])}" for one in row["reviews"]]
+        asked = [f"{run} waits: a person decides at {safe(one['task'])} (coterie review)" for one in row["reviews"]]
         for one in row["unknown"]:
             task = safe(one["task"])
             asked += [

@@ -10,6 +10,7 @@ from rich.console import Console
 from ..orchestration.drawing import facts, mermaid, tree
 from ..orchestration.page import page
 from .exits import EXIT_CODES, clear_errors
+from .logs import write_page
 from .target import flow_at
 
 
@@ -22,7 +23,7 @@ def graph(
     with clear_errors():
         flow = flow_at(target)
         if html is not None:
-            html.write_text(page(flow), encoding="utf-8")
+            write_page(html, page(flow))
         if as_json:
             typer.echo(json.dumps(facts(flow), ensure_ascii=False, indent=2))
         elif as_mermaid:

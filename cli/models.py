@@ -14,6 +14,7 @@ from ..agents.checkpoints import fetch, home, installed, known, weights_digest
 from ..agents.promotion import rollback
 from ..agents.releases import live, releases, roles
 from .exits import EXIT_CODES, clear_errors
+from .logs import JsonOption
 
 models = typer.Typer(
     help=f"Base checkpoints and releases of roles.\n\n    coterie models fetch\n\n{EXIT_CODES}",
@@ -22,9 +23,7 @@ models = typer.Typer(
 
 
 @models.callback()
-def list_models(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
     """What is on this machine, where nothing else is asked for."""
     if context.invoked_subcommand is not None:
         return
@@ -43,6 +42,7 @@ def fetch_base(
     names: Annotated[
         list[str] | None, typer.Argument(help="Names of base checkpoints; all of them unless given.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch base checkpoints that are not there yet, and verify them.
 
@@ -50,19 +50,25 @@ def fetch_base(
     """
     with clear_errors():
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console()) as progress:
+        fetched = {}
+        with Progress(*columns, console=Console(stderr=as_json)) as progress:
             for name in names or [pin.name for pin in known()]:
                 bar = progress.add_task(name, total=None)
-
-                fetch(name, partial(_advance, progress, bar))
+                fetched[name] = fetch(name, partial(_advance, progress, bar))
                 progress.update(bar, description=f"{name} is there", completed=1, total=1)
+        rows = [{"name": name, "folder": str(at), "digest": weights_digest(at)} for name, at in fetched.items()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
 
 
 @models.command("rollback")
-def roll_back(role: Annotated[str, typer.Argument(help="As in finance/mood.")]) -> None:
+def roll_back(role: Annotated[str, typer.Argument(help="As in finance/mood.")], as_json: JsonOption = False) -> None:
     """Put the release of a role to work that was live before."""
     with clear_errors():
         now = rollback(role)
+    if as_json:
+        typer.echo(json.dumps({"role": role, "digest": now.digest if now else None}))
+    else:
         typer.echo(f"{role} is served by {now.digest[:12]}" if now else f"{role} is untuned again")
 
 

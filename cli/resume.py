@@ -22,6 +22,9 @@ def resume(
         list[str] | None, typer.Option(metavar="TASK=JSON", help="This effect happened; what its node would have said.")
     ] = None,
     again: Annotated[list[str] | None, typer.Option(metavar="TASK", help="This effect did not happen; do it.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until people have decided, by `coterie review`, what waits for them.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
@@ -40,13 +43,14 @@ def resume(
             why = {name: str(error) for name, error in taken.refused.items()}
             return Taken(taken.runs, why | dict.fromkeys(taken.elsewhere, "another living process has it"))
 
-        see_through(log, target, take, as_json)
+        see_through(log, target, take, as_json, wait)
 
 
 resume.__doc__ = f"""Go on with runs that were interrupted. What was done is not done again.
 
 \b
     coterie resume --flow examples/finance_desk.py:flow --log desk.db
+    coterie resume --flow examples/finance_desk.py:flow --log desk.db --wait    # serves the desks of its reviewers
     coterie resume 3f8b --flow desk.py:flow --happened 'publish={{"text": "…"}}'
 
 Where a step with an outside effect died, the effect is named, and --happened or --again says what is true.

@@ -5,6 +5,8 @@
     python examples/finance_desk.py --questions questions.jsonl --reports reports/ --auto --out notes.jsonl
     python examples/finance_desk.py --questions questions.jsonl --log desk.db             # and, if it was interrupted:
     python examples/finance_desk.py --questions questions.jsonl --log desk.db --resume
+    python examples/finance_desk.py --log desk.db --auto                                  # and in another terminal:
+    coterie review --log desk.db                                                          # its runs go on as you decide
 
 The graph is in finance_flow.py, what it reads besides reports in finance_sources.py. Exit codes: 0 every question has a
 note or waits for a person, 1 something failed, 3 lines of the input were bad (the rest was answered), 130 interrupted.
@@ -35,7 +37,7 @@ from coterie.cli.live import LiveRuns
 from coterie.cli.reviewing import ask_person
 from coterie.cli.text import safe
 from coterie.orchestration import Flow, Log, Run, RunError, Runtime
-from coterie.orchestration.events import RunResumed, TaskFinished
+from coterie.orchestration.events import RunResumed, TaskFailed, TaskFinished
 
 SHIPPED = Path(__file__).parent / "data" / "finance"
 DEMO = ("q01", "q13", "q20", "q35")  # one for each company, picked because their notes are published
@@ -59,6 +61,7 @@ class Session:
     seed: int
     log: Path | None = None  # where facts are kept; None: in memory
     resume: bool = False  # whether questions that the log has are gone on with
+    wait: bool = False  # whether to stay until people have decided at their desks what waits for them
     statuses: list[str] = field(default_factory=list)
     taken_up: Counter[str] = field(default_factory=Counter)  # what the log had already
     document_of: Callable[[str], str] = str  # passage id -> id of the report it was cut from; known once indexed
@@ -86,7 +89,8 @@ class Session:
                     run = await runtime.start(flow, question, key=self.key(number, question))
                     self.count(run)
                     view.watch(run, number)
-                    await self.see_through(number, question, run, view)
+                    await self.see_through(run, view)
+                await self.see_out(number, question, run, view)
 
             async with anyio.create_task_group() as group:
                 for number, question in self.questions:
@@ -113,7 +117,7 @@ class Session:
             self.taken_up["ended" if run.ended else "going on"] += 1
             self.taken_up["tasks"] += sum(isinstance(fact, TaskFinished) for fact in facts)
 
-    async def see_through(self, number: str, question: Question, run: Run[Publish], view: LiveRuns) -> None:
+    async def see_through(self, run: Run[Publish], view: LiveRuns) -> None:
         """One run to its end, or to the point where only a person could go on and none is asked."""
         await run.wait_settled()
         while run.pending and self.ask:
@@ -123,13 +127,24 @@ class Session:
                 break
             await run.answer(request.task, answer)
             await run.wait_settled()
+
+    async def see_out(self, number: str, question: Question, run: Run[Publish], view: LiveRuns) -> None:
+        """Write what came of a run; where somebody may decide at a desk, once they have."""
+        if run.pending and self.wait:
+            view.say(f"decide in another terminal: coterie review --log {self.log}; Ctrl-C leaves the rest waiting")
+            waiting = run.pending[0].message.model_dump()
+            try:
+                await run.wait_ended()
+            except anyio.get_cancelled_exc_class():
+                self.keep(number, question, run, "waiting", waiting)
+                raise
         if run.pending:
             self.keep(number, question, run, "waiting", run.pending[0].message.model_dump())
             return
         try:
             note = await run.result()
         except RunError as error:
-            self.keep(number, question, run, "failed", {"reason": str(error)})
+            self.keep(number, question, run, "rejected" if _rejected(run) else "failed", {"reason": str(error)})
         else:
             self.keep(number, question, run, "published", note.model_dump())
 
@@ -157,14 +172,17 @@ class Session:
                 f"they were; no model was called for the {self.taken_up['tasks']} tasks that had finished"
             )
         bad = [*self.bad_lines, *self.news.rows.bad_lines, *self.prices.rows.bad_lines]
-        counts = {status: self.statuses.count(status) for status in ("published", "waiting", "failed")}
-        self.console.print(
-            f"{counts['published']} published, {counts['waiting']} wait for a person, {counts['failed']} failed"
-        )
+        counts = {status: self.statuses.count(status) for status in ("published", "waiting", "rejected", "failed")}
+        told = f"{counts['published']} published, {counts['waiting']} wait for a person, {counts['failed']} failed"
+        self.console.print(f"{told}, {counts['rejected']} rejected" if counts["rejected"] else told)
         for line in bad[:20]:
             self.console.print(Text(f"bad line: {safe(str(line))}"))
         if bad:
             self.console.print(f"{len(bad)} bad lines were left out; the rest was answered")
+        if counts["waiting"] and self.log is not None:
+            self.console.print(
+                f"decide: coterie review --log {self.log}, then go on: the same command with --resume", soft_wrap=True
+            )
         if counts["failed"]:
             return 1
         return 3 if bad else 0
@@ -175,6 +193,12 @@ def _evidence(run: Run[Publish]) -> list[Passage]:
     return [passage for answer in answers if isinstance(answer, Evidence) for passage in answer.passages]
 
 
+def _rejected(run: Run[Publish]) -> bool:
+    """Whether a person turned the note down, which is an answer and no failure of the desk."""
+    failures = [event.error for event in run.facts() if isinstance(event, TaskFailed)]
+    return failures[-1:] == ["ReviewRejected"]
+
+
 def _panel(question: Question, status: str, outcome: dict[str, Any], cited: list[Passage]) -> Panel:
     said = outcome.get("text") or outcome.get("reason", "")
     parts = [Text(safe(said)), Text(safe(outcome.get("why", "")), style="yellow")]
@@ -182,7 +206,7 @@ def _panel(question: Question, status: str, outcome: dict[str, Any], cited: list
         parts.append(Text(f"[{found.id}] {safe(found.source)}", style="cyan"))
         parts.append(Text(f"  {safe(found.text[:200])}", style="dim"))
     title = Text(f"{safe(question.company)}: {safe(question.text)}".removeprefix(": "))
-    style = {"published": "green", "waiting": "yellow", "failed": "red"}[status]
+    style = {"published": "green", "waiting": "yellow", "rejected": "red", "failed": "red"}[status]
     return Panel(Group(*parts), title=title, subtitle=status, border_style=style)
 
 
@@ -214,6 +238,10 @@ def run(
     seed: Annotated[int, typer.Option(help="The same seed gives the same notes.")] = 0,
     log: Annotated[Path | None, typer.Option(help="Keep every step in this file, so that nothing is lost.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the questions that the log has.")] = False,
+    wait: Annotated[
+        bool | None,
+        typer.Option(help="Stay until people have decided at their desks; with --auto and --log, at a terminal."),
+    ] = None,
 ) -> None:
     """Answer questions about companies from their reports, with the mood of the news and the outlook of the prices.
 
@@ -224,6 +252,8 @@ def run(
         raise typer.BadParameter("give --ask or --questions, not both")
     if resume and log is None:
         raise typer.BadParameter("--resume needs the --log to go on from")
+    if wait and log is None:
+        raise typer.BadParameter("--wait needs the --log that people decide in: coterie review --log FILE")
     bad: list[BadLine] = []
     console = Console()
     try:
@@ -247,6 +277,7 @@ def run(
                 seed=seed,
                 log=log,
                 resume=resume,
+                wait=wait if wait is not None else auto and log is not None and console.is_terminal,
             )
             try:
                 anyio.run(session.answer_all)

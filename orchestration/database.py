@@ -21,7 +21,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from .errors import LogError, LogUnavailable
+from ..agents.errors import CoterieError
+from .errors import LogUnavailable
 from .fault_points import reached
 from .liveness import AdvisoryLiveness, FileLiveness, Liveness, WriteTurns
 from .schema import HEAD, REVISIONS
@@ -102,7 +103,7 @@ class Database:
             finally:
                 if turns is not None:
                     turns.give()
-        except (LogError, BlockingIOError):
+        except (CoterieError, BlockingIOError):
             raise
         except Exception as error:
             with refused(self.url):
@@ -251,7 +252,7 @@ def refused(url: URL) -> Iterator[None]:
     """Turns what a database or its file raises into `LogUnavailable`."""
     try:
         yield
-    except (LogError, BlockingIOError):
+    except (CoterieError, BlockingIOError):  # NotAllowed is an OSError, too
         raise
     except Exception as error:
         if not isinstance(error, (SQLAlchemyError, OSError, *_driver_errors(url))):

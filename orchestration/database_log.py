@@ -175,6 +175,7 @@ class DatabaseLog:
     async def answer(self, run: str, task: str, answer: Answer, form: ReviewForm) -> int | None:
         def work(database: Database) -> int | None:
             with database.write() as connection:
+                decisions.take_turn(connection)
                 return review_deciding.answer_inside(connection, run, task, answer, form, time.time())
 
         return await self.call(work)
@@ -182,6 +183,7 @@ class DatabaseLog:
     async def refuse(self, decided: Decided, problem: str) -> None:
         def work(database: Database) -> None:
             with database.write() as connection:
+                decisions.take_turn(connection)
                 review_deciding.refuse(connection, decided, problem, time.time())
 
         await self.call(work)

@@ -8,6 +8,7 @@ Each function works in a transaction that the caller has opened. This file knows
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
@@ -77,6 +78,13 @@ def withdraw(connection: Connection, by: str, name: str, role: Role, at: float) 
     return append(connection, at, by, "grant", "", "", {"name": name, "role": role, "granted": False})
 
 
+def take_turn(connection: Connection) -> None:
+    """Nobody else decides anything before the transaction ends. Comes before any row is changed: else two could wait
+    for each other, one for this and one for the row."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+
+
 def append(
     connection: Connection,
     at: float,
@@ -89,8 +97,7 @@ def append(
     undoes: int | None = None,
 ) -> Decision:
     """One more row; `undoes` is the number of the one that it takes back."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    take_turn(connection)
     last = connection.execute(
         select(decisions.c.seq, decisions.c.hash).order_by(decisions.c.seq.desc()).limit(1)
     ).first()
@@ -106,28 +113,47 @@ def append(
 
 def decision_of(row: Row[Any]) -> Decision:
     """The decision that a row of the table is."""
-    return Decision(row.seq, row.at, row.by, row.act, row.run, row.task, from_json(row.body), row.batch)
+    return _read(row.seq, row.at, row.by, row.act, row.run, row.task, row.body, row.batch)
+
+
+@lru_cache(maxsize=1024)
+def _read(seq: int, at: float, by: str, act: Act, run: str, task: str, body: str, batch: str | None) -> Decision:
+    """Remembered: a desk reads its person's latest decisions at every key."""
+    return Decision(seq, at, by, act, run, task, from_json(body), batch)
 
 
 def one_decision(connection: Connection, seq: int) -> Decision:
-    """The decision with this number."""
-    return decision_of(connection.execute(select(decisions).where(decisions.c.seq == seq)).one())
+    """The decision with this number, as it was written.
+
+    Raises:
+        LogCorrupt: it is not.
+    """
+    near = select(decisions).where(decisions.c.seq.in_((seq - 1, seq))).order_by(decisions.c.seq)
+    found = {row.seq: row for row in connection.execute(near)}
+    if seq not in found:
+        raise LogCorrupt(f"decision {seq}", "it is missing")
+    before = found[seq - 1].hash if seq - 1 in found else BEGINNING
+    if _hash(before, tuple(getattr(found[seq], name) for name in CONTENT)) != found[seq].hash:
+        raise LogCorrupt(f"decision {seq}", UNFIT)
+    return decision_of(found[seq])
 
 
 def check_decisions(connection: Connection) -> Iterator[LogCorrupt]:
     """The first row that is not as it was written, if one is not."""
     before = BEGINNING
-    rows = connection.execute(select(decisions).order_by(decisions.c.seq), execution_options={"yield_per": 1000})
-    for number, row in enumerate(rows, start=1):
-        if row.seq != number:
-            yield LogCorrupt(f"decision {number}", f"it is missing; the next one is number {row.seq}")
-            return
-        if _hash(before, tuple(getattr(row, name) for name in CONTENT)) != row.hash:
-            yield LogCorrupt(f"decision {number}", "its content does not fit its hash and the one before it")
-            return
-        before = row.hash
+    chosen = select(decisions).order_by(decisions.c.seq)
+    with connection.execute(chosen, execution_options={"yield_per": 1000}) as rows:
+        for number, row in enumerate(rows, start=1):
+            if row.seq != number:
+                yield LogCorrupt(f"decision {number}", f"it is missing; the next one is number {row.seq}")
+                return
+            if _hash(before, tuple(getattr(row, name) for name in CONTENT)) != row.hash:
+                yield LogCorrupt(f"decision {number}", UNFIT)
+                return
+            before = row.hash
 
 
+UNFIT = "its content does not fit its hash and the one before it"
 CONTENT = ("seq", "at", "by", "act", "run", "task", "body", "batch", "undoes")
 
 

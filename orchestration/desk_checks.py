@@ -60,6 +60,7 @@ def _known(connection: Connection, before: Item, by: str) -> list[tuple[str, str
             reviews.c.flow == before.flow,
             reviews.c.node == before.node,
             reviews.c.label.is_not(None),
+            reviews.c.decision.is_not(None),
             reviews.c.by != by,
         )
         .order_by(reviews.c.decision.desc())

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .decisions import allow, append
-from .errors import ReviewAnswerError
+from .errors import NoSuchReview, ReviewAnswerError
 from .field_faults import faults_of
 from .review_deciding import about, waiting
 from .review_items import Decision, EvidenceItem, Item, LineageStep
-from .review_rows import put
+from .review_rows import held, put
 from .statements import hot
 
 
@@ -25,7 +25,9 @@ def skip(connection: Connection, item: Item, by: str, at: float, more: Mapping[s
         NoSuchReview: it does not wait any more.
     """
     allow(connection, by, "decide")
-    row = waiting(connection, item.run, item.task)
+    row = held(hot(connection), item.run, item.task) if item.check else waiting(connection, item.run, item.task, held)
+    if row is None:
+        raise NoSuchReview(item.run, item.task)
     body = {**about(row, item.form), **more}
     if row.state == "open":
         put(hot(connection), row, skipped=row.skipped + 1, claimed=None, claimed_until=None)

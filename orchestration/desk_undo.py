@@ -4,9 +4,12 @@ A decision is never removed; that it was taken back is one more. Each function w
 has opened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any
 
-from sqlalchemy import Connection
+from pydantic_core import from_json
+from sqlalchemy import Connection, Row, select
 
 from .decisions import append
 from .errors import NothingToUndo
@@ -14,7 +17,8 @@ from .integrity import ANSWERS, settle
 from .review_deciding import undo_answer
 from .review_items import Decision
 from .review_queue import recent
-from .review_rows import one, put
+from .review_rows import held, put
+from .schema import reviews
 from .statements import hot
 
 LOOSE = ("skip", "amend", "mark")  # what makes no run go on
@@ -22,12 +26,13 @@ LOOSE = ("skip", "amend", "mark")  # what makes no run go on
 
 def undoable(connection: Connection, by: str) -> list[Decision]:
     """What `by` can still take back, latest first."""
-    found: list[Decision] = []
-    for one_of in _latest(connection, by):
-        if one_of.act in ANSWERS and not _still_waits(connection, one_of):
-            break
-        found.append(one_of)
-    return found
+    latest = list(_latest(connection, by))
+    became = _became_of(connection, latest)
+
+    def can_be(one_of: Decision) -> bool:
+        return one_of.act not in ANSWERS or _still_waits(became.get((one_of.run, one_of.task)), one_of)
+
+    return list(takewhile(can_be, latest))
 
 
 def undo(connection: Connection, by: str, at: float) -> list[Decision]:
@@ -56,16 +61,22 @@ def _latest(connection: Connection, by: str) -> Iterator[Decision]:
 
 
 def _undo_loose(connection: Connection, decision: Decision, by: str, at: float) -> None:
-    row = one(hot(connection), decision.run, decision.task)
+    row = held(hot(connection), decision.run, decision.task)
     if decision.act == "skip" and row is not None and row.state == "open":
         put(hot(connection), row, skipped=max(0, row.skipped - 1))
     append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)
 
 
-def _still_waits(connection: Connection, decision: Decision) -> bool:
-    row = one(hot(connection), decision.run, decision.task)
+def _became_of(connection: Connection, found: Sequence[Decision]) -> dict[tuple[str, str], Row[Any]]:
+    """What has become of what was answered, by run and task; only shown, so the hashes are left to `undo`."""
+    runs = {one_of.run for one_of in found if one_of.act in ANSWERS}
+    columns = (reviews.c.run, reviews.c.task, reviews.c.state, reviews.c.decision, reviews.c.agreed)
+    return {(row.run, row.task): row for row in connection.execute(select(*columns).where(reviews.c.run.in_(runs)))}
+
+
+def _still_waits(row: Row[Any] | None, decision: Decision) -> bool:
     if row is None:
         return False
     if row.state == "answered":
-        return row.decision == decision.seq
-    return row.state == "open" and decision.by in {who for who, _ in row.votes}
+        return bool(row.decision == decision.seq)
+    return row.state == "open" and decision.by in {who for who, _ in from_json(row.agreed)}

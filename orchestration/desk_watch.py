@@ -6,13 +6,12 @@ the moment at which an answer is due. While no run waits, nothing looks. Knows n
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
-from .errors import LogError, LogUnavailable
+from .errors import LogCorrupt, LogUnavailable
 from .log import Decided, Log
 from .run import Run
 
@@ -58,7 +57,7 @@ class DeskWatch:
     async def _look(self) -> float | None:
         """Hand out what is due; when the next answer is, in seconds since the epoch."""
         try:
-            found = await self._log.decided(list(self._runs))
+            found = await self._decided()
         except LogUnavailable:  # a server that is started anew; whoever has to write is told
             return None
         now = time.time()
@@ -66,12 +65,24 @@ class DeskWatch:
             _tell(run, [one for one in found if one.run == identity])
         for decided in found:
             if decided.release <= now and decided.run in self._runs:
-                with suppress(LogError):  # which has broken the run, and its result says so
-                    await self._runs[decided.run].take(decided)
+                self._runs[decided.run].hand_in(decided)
         return min((one.release for one in found if one.release > now), default=now if found else None)
 
+    async def _decided(self) -> Sequence[Decided]:
+        """What was answered. A run goes on no more where a decision is not as it was written; no other suffers."""
+        try:
+            return await self._log.decided(list(self._runs))
+        except LogCorrupt:
+            found: list[Decided] = []
+            for identity in list(self._runs):
+                try:
+                    found += await self._log.decided([identity])
+                except LogCorrupt as error:
+                    self._runs.pop(identity).break_off(error)
+            return found
+
     def _drop(self) -> None:
-        self._runs = {name: run for name, run in self._runs.items() if not run.ended and run.reviews.tasks}
+        self._runs = {name: run for name, run in self._runs.items() if not run.ended and run.reviews.wait}
 
 
 def _tell(run: Run[Any], found: Sequence[Decided]) -> None:

@@ -20,6 +20,7 @@ from .events import (
     InputSwapped,
     ReviewAnswered,
     ReviewRequested,
+    ReviewWithdrawn,
     RunStarted,
     TaskFailed,
     TaskFinished,
@@ -81,6 +82,7 @@ class _Forking:
             for event in facts
             if isinstance(event, TaskStarted | ReviewRequested)
         }
+        self.answered: set[str] = set()  # reviews whose answers were taken over
         self.open: dict[str, Command] = {}  # what the new run would do, by task
 
     def done(self, message: Message | None, definition: str, releases: Mapping[str, str]) -> Fork:
@@ -108,15 +110,18 @@ class _Forking:
         match event:
             case ReviewAnswered(task=name) | EffectSettled(task=name, happened=True):
                 task = self.same(name)
-                if task is not None:
+                if task is not None and (task.review or isinstance(event, EffectSettled)):  # a lot may fall otherwise
+                    self.answered.add(task.id)
                     self.keep(event._replace(run=self.run, task=task.id))
             case TaskFinished(task=name):
                 task = self.same(name)
                 if task is not None:
+                    self.withdraw(task)
                     self.tell(event._replace(task=task.id))
             case TaskFailed(task=name, retry_in=None):
                 task = self.same(name)
                 if task is not None and task.flow.catches[task.node]:
+                    self.withdraw(task)
                     self.tell(event._replace(task=task.id, attempt=task.attempts))
             case _:
                 pass
@@ -133,10 +138,16 @@ class _Forking:
     def told(self, task: Task) -> list[Any]:
         return list(task.message) if isinstance(task.message, tuple) else [task.message]
 
+    def withdraw(self, task: Task) -> None:
+        """Nobody need answer `task` any more, if anybody was asked in the new run, and not in the old one."""
+        if task.review and task.id not in self.answered:
+            self.keep(ReviewWithdrawn(self.run, 0, self.now, task.id, task.node))
+
     def swap(self, task: Task, message: Message) -> None:
         expected = task.flow.nodes[task.node].signature.consumes
         if not is_instance(message, expected):
             raise UndeliverableMessage(f"(before {task.id})", type(message).__name__, describe(expected))
+        self.withdraw(task)
         self.tell(InputSwapped(self.run, 0, self.now, task.id, task.node, message))
 
     def tell(self, event: Any) -> None:

@@ -22,9 +22,9 @@ def group_of(text: str) -> str:
     return min(map(_hash, shingles), default=_hash(""))
 
 
-def similarity(one: str, other: str) -> float:
-    """How much of the two texts is the same, 0 to 1 (normalised indel similarity)."""
-    return fuzz.ratio(one, other) / 100
+def similarity(one: str, other: str, least: float = 0.0) -> float:
+    """How much of the two texts is the same, 0 to 1 (normalised indel similarity); 0 where it is below `least`."""
+    return fuzz.ratio(one, other, score_cutoff=least * 100) / 100
 
 
 def words_of(text: str) -> list[str]:

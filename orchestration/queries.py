@@ -4,6 +4,7 @@ Filters are typed values that become bound parameters; nothing that a caller giv
 here needs the message types: bodies are shown as the JSON that is stored.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -178,6 +179,11 @@ def verify(connection: Connection) -> Verdict:
     verdict.faults += [f"run {run!r}: it has facts, but is missing" for run in connection.execute(orphans).scalars()]
     lost = select(runs.c.id).where(runs.c.definition.not_in(select(definitions.c.digest)))
     verdict.faults += [f"run {run!r}: its flow's definition is missing" for run in connection.execute(lost).scalars()]
+    verdict.faults += [
+        f"definition {digest[:12]}: its content does not fit its digest"
+        for digest, body in connection.execute(select(definitions))
+        if hashlib.sha256(body.encode()).hexdigest() != digest
+    ]
     if not verdict.faults:  # a row that cannot be read says nothing of those that rest on it
         verdict.faults += review_faults(connection)
     return verdict

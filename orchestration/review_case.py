@@ -6,7 +6,7 @@ Read from stored rows; needs none of the flow's code. Each function reads in a t
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from .decisions import decision_of
 from .evidence import evidence_of
@@ -68,13 +68,14 @@ def _earlier(connection: Connection, row: ReviewRow) -> tuple[EarlierDecision, .
     chosen = (
         select(reviews.c.text, reviews.c.kept, decisions)
         .join(decisions, decisions.c.seq == reviews.c.decision)
-        .where(reviews.c.state.in_(("answered", "closed")), reviews.c.flow == row.flow, reviews.c.node == row.node)
+        .where(reviews.c.flow == row.flow, reviews.c.node == row.node, reviews.c.decision.is_not(None))
+        .where(reviews.c.state.in_(("answered", "closed")))
         .order_by(reviews.c.decision.desc())
         .limit(LOOKED_AT)
     )
     near = []
     for found in connection.execute(chosen):
-        likeness = similarity(found.text, row.text)
+        likeness = similarity(found.text, row.text, NEAR)
         if likeness >= NEAR:
             near.append((likeness, decision_of(found)))
     near.sort(key=lambda pair: (-pair[0], -pair[1].seq))
@@ -108,14 +109,14 @@ def _frequency(connection: Connection, row: ReviewRow) -> Frequency | None:
     """How often proposals of the same role, as sure as this one, were let stand."""
     if row.doubt is None or not row.role:
         return None
-    chosen = select(reviews.c.kept).where(
+    chosen = select(func.sum(reviews.c.kept), func.count()).where(
         reviews.c.role == row.role,
         reviews.c.kept.is_not(None),
         reviews.c.doubt >= row.doubt - LEVEL / 2,
         reviews.c.doubt <= row.doubt + LEVEL / 2,
     )
-    kept = list(connection.execute(chosen).scalars())
-    return Frequency(sum(kept), len(kept)) if len(kept) >= ENOUGH else None
+    right, of = connection.execute(chosen).one()
+    return Frequency(int(right), of) if of >= ENOUGH else None
 
 
 def _runner_up(item: Item, row: ReviewRow) -> tuple[str, float] | None:

@@ -4,11 +4,12 @@ Each function works in a transaction that the caller has opened. Every answer is
 row says which one counts. This file knows nothing of queues, terminals and runs.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, func, select
 
 from ..agents.messages import repair_text
 from .authors import check_author
@@ -18,9 +19,9 @@ from .labels import label_text
 from .log import Decided
 from .review_answers import Answer, Edit
 from .review_items import Decision, ReviewForm
-from .review_rows import ReviewRow, one, put
+from .review_rows import WAITING, ReviewRow, held, one, put
 from .schema import decisions, reviews
-from .statements import hot
+from .statements import Hot, hot
 
 AHEAD = 3  # later answers of the same person after which one is taken into its run without waiting any longer
 PAST = {"approve": "approved", "choose": "relabelled", "edit": "edited", "reject": "rejected"}
@@ -58,7 +59,7 @@ def answer(
     allow(connection, by, "decide")
     check_author(row.author, by, form.author_may_decide)
     _check_open(row, by, at)
-    vote = to_json([act, said]).decode()
+    vote = _vote(act, said)
     if (by, vote) in row.votes:
         raise ReviewAnswerError(f"you have answered so already; {form.approvals} people must, so another has to")
     agreeing = {who for who, other in row.votes if other == vote} | {by}
@@ -87,7 +88,7 @@ def answer_inside(
     Raises:
         ReviewTaken, NotAllowed, ReviewAnswerError: as `answer` does.
     """
-    row = one(hot(connection), run, task)
+    row = held(hot(connection), run, task)
     if row is None:
         return 0
     said = given.model_dump(mode="json", exclude={"kind", "by", "message"})
@@ -115,10 +116,12 @@ def take(connection: Connection, decided: Decided, at: float) -> None:
 
     Raises:
         ReviewTaken: it was taken back, or taken, meanwhile.
+        LogCorrupt: the decision or the row is not as it was written.
     """
-    row = one(hot(connection), decided.run, decided.task)
+    row = held(hot(connection), decided.run, decided.task)
     if row is None or row.state != "answered" or row.decision != decided.decision:
         raise ReviewTaken(decided.run, decided.task, "was taken back, or answered anew, meanwhile")
+    one_decision(connection, decided.decision)  # which must be as it was written
     put(hot(connection), row, state="closed", closed=at)
 
 
@@ -128,7 +131,7 @@ def expire(connection: Connection, run: str, task: str, at: float) -> None:
     Raises:
         ReviewTaken: somebody has.
     """
-    row = one(hot(connection), run, task)
+    row = held(hot(connection), run, task)
     if row is not None and row.state == "answered":
         raise ReviewTaken(run, task, f"was answered by {row.by} in time")
     if row is not None and row.state == "open":
@@ -137,7 +140,7 @@ def expire(connection: Connection, run: str, task: str, at: float) -> None:
 
 def refuse(connection: Connection, decided: Decided, problem: str, at: float) -> None:
     """Ask again, and tell whoever asks for the item why."""
-    row = one(hot(connection), decided.run, decided.task)
+    row = held(hot(connection), decided.run, decided.task)
     if row is None or row.state != "answered" or row.decision != decided.decision:
         return
     body = {"flow": row.flow, "node": row.node, "problem": problem, "undoes": decided.decision}
@@ -148,8 +151,7 @@ def refuse(connection: Connection, decided: Decided, problem: str, at: float) ->
 
 def reopen(connection: Connection, row: ReviewRow, **changes: Any) -> ReviewRow:
     """The review waits again, as before its answer."""
-    blank: dict[str, Any] = {"state": "open", "decision": None, "by": None, "label": None, "kept": None}
-    return put(hot(connection), row, **{**blank, "release": None, "agreed": "[]", **changes})
+    return put(hot(connection), row, **{**WAITING, **changes})
 
 
 def undo_answer(connection: Connection, decision: Decision, by: str, at: float) -> None:
@@ -158,7 +160,7 @@ def undo_answer(connection: Connection, decision: Decision, by: str, at: float) 
     Raises:
         NothingToUndo: the run has taken it.
     """
-    row = one(hot(connection), decision.run, decision.task)
+    row = held(hot(connection), decision.run, decision.task)
     if row is not None and row.state == "answered" and row.decision == decision.seq:
         others = [[who, vote] for who, vote in row.votes if who != by]
         reopen(connection, row, agreed=to_json(others).decode())
@@ -170,24 +172,20 @@ def undo_answer(connection: Connection, decision: Decision, by: str, at: float) 
     append(connection, at, by, "undo", decision.run, decision.task, {"undoes": decision.seq}, undoes=decision.seq)
 
 
-def pending_answers(connection: Connection, by: str) -> list[Decision]:
-    """The answers of `by` that can still be taken back, latest first."""
-    chosen = select(reviews.c.decision).where(reviews.c.state == "answered", reviews.c.by == by)
-    numbers = sorted(connection.execute(chosen.order_by(reviews.c.decision.desc())).scalars(), reverse=True)
-    return [one_decision(connection, number) for number in numbers]
-
-
 def decided_of(connection: Connection, runs: list[str]) -> list[Decided]:
-    """The answers to reviews of `runs` that these have not taken."""
+    """The answers to reviews of `runs` that these have not taken.
+
+    Raises:
+        LogCorrupt: a decision is not as it was written.
+    """
     found: list[Decided] = []
     for begin in range(0, len(runs), 500):
         chosen = (
-            select(reviews.c.release, decisions)
-            .join(decisions, decisions.c.seq == reviews.c.decision)
+            select(reviews.c.release, reviews.c.decision)
             .where(reviews.c.state == "answered", reviews.c.run.in_(runs[begin : begin + 500]))
             .order_by(reviews.c.release)
         )
-        for release, seq, *_ in connection.execute(chosen):
+        for release, seq in connection.execute(chosen).all():
             one_of = one_decision(connection, seq)
             found.append(Decided(one_of.run, one_of.task, seq, one_of.by, one_of.act, one_of.body, release))
     return found
@@ -199,13 +197,18 @@ def notes_of(row: ReviewRow) -> list[str]:
     return found
 
 
-def waiting(connection: Connection, run: str, task: str) -> ReviewRow:
+def waiting(
+    connection: Connection, run: str, task: str, found: Callable[[Hot, str, str], ReviewRow | None] = one
+) -> ReviewRow:
     """The row of a review that waits or may be answered anew.
+
+    Args:
+        found: `held`, for whoever is about to change it.
 
     Raises:
         NoSuchReview: there is none, or its run has gone on.
     """
-    row = one(hot(connection), run, task)
+    row = found(hot(connection), run, task)
     if row is None:
         raise NoSuchReview(run, task)
     if row.state in ("closed", "ended"):
@@ -219,11 +222,18 @@ def _became(row: ReviewRow) -> str:
     return f"it was decided by {row.by}, and its run has gone on" if row.by else "its run has gone on without it"
 
 
+def _vote(act: str, said: Mapping[str, Any]) -> str:
+    """What two people must both say, whatever the order of the fields in which they do."""
+    return json.dumps([act, {name: value for name, value in said.items() if name != "before"}], sort_keys=True)
+
+
 def _check_open(row: ReviewRow, by: str, at: float) -> None:
     if row.state == "answered":
         raise ReviewTaken(row.run, row.task, f"was answered by {row.by} first")
     if row.state != "open":
         raise ReviewTaken(row.run, row.task, f"waits no more: {_became(row)}")
+    if row.deadline is not None and row.deadline <= at:
+        raise ReviewTaken(row.run, row.task, "waits no more: its time is over")
     if row.claimed not in (None, by) and (row.claimed_until or 0.0) > at:
         raise ReviewTaken(row.run, row.task, f"is open at the desk of {row.claimed}")
 
@@ -234,15 +244,28 @@ def _edited_label(said: Mapping[str, Any], form: ReviewForm) -> str | None:
 
 def _hurry(connection: Connection, by: str, at: float) -> None:
     """Answers that `by` has gone `AHEAD` others beyond wait no longer."""
+    earliest = select(func.min(reviews.c.decision)).where(
+        reviews.c.state == "answered", reviews.c.release > at, reviews.c.by == by
+    )
+    oldest = connection.execute(earliest).scalar()
+    if oldest is None:
+        return
+    chosen = (
+        select(decisions.c.run, decisions.c.task, decisions.c.seq, decisions.c.batch, reviews.c.release)
+        .join(reviews, and_(reviews.c.run == decisions.c.run, reviews.c.task == decisions.c.task))
+        .where(decisions.c.by == by, decisions.c.seq >= oldest)
+        .where(reviews.c.state == "answered", reviews.c.decision == decisions.c.seq)
+        .order_by(decisions.c.seq.desc())
+    )
     later: list[str | int] = []  # answers that were given together count as one
-    for decision in pending_answers(connection, by):
-        group = decision.batch or decision.seq
+    for run, task, seq, batch, release in connection.execute(chosen).all():
+        group = batch or seq
         if group not in later:
             later.append(group)
-        if len(later) > AHEAD:
-            row = one(hot(connection), decision.run, decision.task)
-            if row is not None and row.release is not None and row.release > at:
-                put(hot(connection), row, release=at)
+        if len(later) > AHEAD and release > at:
+            row = held(hot(connection), run, task)
+            assert row is not None  # noqa: S101 - it has just been read
+            put(hot(connection), row, release=at)
 
 
 def _why_not(row: ReviewRow | None, decision: Decision) -> str:

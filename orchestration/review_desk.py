@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from . import desk_checks, desk_notes, desk_undo, review_queue
 from .database import Database
-from .decisions import allow
+from .decisions import allow, take_turn
 from .errors import LogUnavailable, NoSuchReview, ReviewAnswerError
 from .field_faults import faults_of
 from .labels import label_text
@@ -25,8 +25,8 @@ from .review_answers import Approve, Choose, Reject
 from .review_case import case_of
 from .review_deciding import answer, waiting
 from .review_items import Budget, Case, Decision, EditFields, EvidenceItem, FieldFault, Item, LineageStep, QueueFilter
-from .review_queue import CLAIM, Forms
-from .review_rows import ReviewRow, one, put
+from .review_queue import CLAIM, Forms, Sought
+from .review_rows import ReviewRow, held, one, put
 from .statements import hot
 
 T = TypeVar("T")
@@ -57,7 +57,10 @@ class ReviewDesk:
         self._place = place
         self._database: Database | None = None
         self._forms = Forms()
+        self._sought = Sought()
         self._alike: str | None = None  # group of what was decided last: its near-duplicates come next
+        self._behind = ("", "")  # the item that waits behind the one that was shown last, or is it
+        self._checked: set[tuple[str, str]] = set()  # items before which one with a known answer was shown
 
     def __enter__(self) -> Self:
         self._database = Database(self._place)
@@ -85,15 +88,38 @@ class ReviewDesk:
         now = self._clock()
 
         def work(connection: Connection) -> Item | None:
-            row = review_queue.next_row(connection, self.by, self._narrowed(wanted), skip, self._alike, now)
-            if row is None:
-                return None
+            row = None
+            while row is None:
+                found = review_queue.next_row(
+                    connection, self.by, self._narrowed(wanted), skip, self._alike, now, self._sought
+                )
+                if found is None:
+                    return None
+                row = held(hot(connection), *found.place)
+                row = row if row == found else None  # else its run has just changed it
             claimed = put(hot(connection), row, claimed=self.by, claimed_until=now + CLAIM)
             (item,) = review_queue.items(connection, self._forms, [claimed], self.by, now)
-            again = desk_checks.known_item(connection, self._forms, item, self.by, now)
+            again = None
+            if item.place not in self._checked:
+                again = desk_checks.known_item(connection, self._forms, item, self.by, now)
+            self._behind = item.place
             return item if again is None else again
 
         return self._write(work)
+
+    def ahead(self, item: Item, wanted: QueueFilter = ALL, *, skip: Collection[tuple[str, str]] = ()) -> Item | None:
+        """What `next` will probably give once `item` is answered; it is not claimed."""
+        passed = {*skip, item.place}
+
+        def work(connection: Connection) -> Item | None:
+            now = self._clock()
+            row = review_queue.next_row(
+                connection, self.by, self._narrowed(wanted), passed, item.alike, now, self._sought
+            )
+            found = [] if row is None else review_queue.items(connection, self._forms, [row], self.by, now)
+            return next(iter(found), None)
+
+        return self._read(work)
 
     def item(self, run: str, task: str) -> Item:
         """One item that waits.
@@ -115,7 +141,7 @@ class ReviewDesk:
         """What waits, in the queue's order; nothing is claimed."""
 
         def work(connection: Connection) -> list[Item]:
-            found = list(review_queue.open_rows(connection, self._narrowed(wanted)))
+            found = list(review_queue.open_rows(connection, self._narrowed(wanted), self._clock()))
             return review_queue.items(connection, self._forms, found, self.by, self._clock())
 
         return self._read(work)
@@ -142,6 +168,9 @@ class ReviewDesk:
     def batch_of(self, item: Item) -> list[Item]:
         """`item`, and what can be answered together with it."""
 
+        if item.check:
+            return [item]
+
         def work(connection: Connection) -> list[Item]:
             now = self._clock()
             found = review_queue.together(connection, self._row(connection, item), self.by, now)
@@ -166,14 +195,8 @@ class ReviewDesk:
             NotAllowed: this person may not decide, or not about this run.
         """
         more: dict[str, Any] = {"seconds": seconds, "blind": blind, "first": first}
-        if item.check:
-            return self._write(
-                lambda connection: desk_checks.check(
-                    connection, item, _label(item, given), self.by, self._clock(), more
-                )
-            )
         decided = self._write(lambda connection: self._answer(connection, item, given, more, None))
-        self._alike = item.alike
+        self._done_with(item)
         return decided
 
     def answer_batch(self, items: Sequence[Item], given: Answer, *, seconds: float) -> list[Decision]:
@@ -184,7 +207,10 @@ class ReviewDesk:
         def work(connection: Connection) -> list[Decision]:
             return [self._answer(connection, item, given, more, batch) for item in items]
 
-        return self._write(work)
+        decided = self._write(work)
+        for item in items:
+            self._done_with(item)
+        return decided
 
     def check(self, item: Item, fields: Mapping[str, Any], type: str) -> list[FieldFault]:  # noqa: A002
         """What is wrong with `fields` as a message of `type` in place of the proposal."""
@@ -194,9 +220,12 @@ class ReviewDesk:
 
     def skip(self, item: Item, seconds: float = 0.0) -> Decision:
         """Leave the item to others, or for later."""
-        return self._write(
+        skipped = self._write(
             lambda connection: desk_notes.skip(connection, item, self.by, self._clock(), {"seconds": seconds})
         )
+        if item.check:
+            self._done_with(item)
+        return skipped
 
     def amend(self, step: LineageStep, fields: Mapping[str, Any], why: str) -> Decision:
         """Correct a message upstream of a proposal; what its role learns from is the correction.
@@ -226,7 +255,7 @@ class ReviewDesk:
         """Let others have the item."""
 
         def work(connection: Connection) -> None:
-            row = one(hot(connection), item.run, item.task)
+            row = held(hot(connection), *item.place)
             if row is not None and row.state == "open" and row.claimed == self.by:
                 put(hot(connection), row, claimed=None, claimed_until=None)
 
@@ -243,8 +272,12 @@ class ReviewDesk:
     def _answer(
         self, connection: Connection, item: Item, given: Answer, more: Mapping[str, Any], batch: str | None
     ) -> Decision:
-        row = self._row(connection, item)
         said = self._said(item, given)
+        if item.check:
+            return desk_checks.check(connection, item, _label(item, given), self.by, self._clock(), more)
+        row = held(hot(connection), *item.place)
+        if row is None:
+            raise NoSuchReview(*item.place)
         acted = {Approve: "approve", Choose: "choose", EditFields: "edit", Reject: "reject"}[type(given)]
         return answer(connection, row, item.form, self.by, acted, said, self._clock(), more, batch).decision
 
@@ -271,6 +304,12 @@ class ReviewDesk:
             case _:
                 return {}
 
+    def _done_with(self, item: Item) -> None:
+        if item.check:
+            self._checked.add(self._behind)  # one before an item is enough
+        else:
+            self._alike = item.alike
+
     def _row(self, connection: Connection, item: Item) -> ReviewRow:
         row = one(hot(connection), item.run, item.task)
         if row is None:
@@ -285,6 +324,7 @@ class ReviewDesk:
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         with self._opened().write() as connection:
+            take_turn(connection)
             return work(connection)
 
     def _opened(self) -> Database:

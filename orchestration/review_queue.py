@@ -7,6 +7,7 @@ transaction that the caller has opened.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import from_json
@@ -22,16 +23,21 @@ from .likeness import similarity
 from .review_deciding import notes_of
 from .review_form import read_form
 from .review_items import Budget, Decision, Item, QueueFilter, ReviewForm, ShownMessage
-from .review_rows import ReviewRow, checked
+from .review_rows import ReviewRow, checked, one
 from .run_rows import messages_of
 from .schema import decisions, definitions, reviews
+from .statements import hot
 
 CLAIM = 300.0  # seconds that an item is held for whoever has it open, from their latest key on
 RECENT = 120  # decisions of a person that say how fast they are, and whether they still read
 USUAL = 25.0  # seconds for an item, as long as nobody's pace is known
 TOGETHER = 25  # items that can be answered at once
 ALIKE = 0.95  # how similar those must be, 0 to 1
+COMPARED = 1_000  # first ones of a group that are looked at for that
+FOUND = 200  # places of a text that are remembered
+REMEMBERED = 60.0  # seconds
 PAGE = 64  # rows that are read at a time
+ALL = QueueFilter()
 
 
 class Forms:
@@ -64,42 +70,100 @@ def next_row(
     skip: Collection[tuple[str, str]],
     alike: str | None,
     now: float,
+    sought: "Sought | None" = None,
 ) -> ReviewRow | None:
     """What `by` should look at: what they have open, else what is like `alike`, else what comes first."""
-    free = _free(by, now)
-    mine = and_(reviews.c.state == "open", reviews.c.claimed == by, reviews.c.claimed_until > now)
-    tries = [_ordered(mine, wanted)]
+    mine = and_(_waits(now), reviews.c.claimed == by, reviews.c.claimed_until > now)
+    open_here = rows(connection, _filtered(select(reviews).where(mine), wanted))  # few; sorted here, not by an index
+    first = min((row for row in open_here if (row.run, row.task) not in skip), key=_place, default=None)
+    if first is not None:
+        return first
+    waits = and_(_waits(now), _free(by, now))
     if alike is not None:
-        tries.append(_ordered(and_(reviews.c.state == "open", reviews.c.alike == alike, free), wanted))
-    tries.append(_ordered(and_(reviews.c.state == "open", free), wanted))
-    for chosen in tries:
-        found = next((row for row in rows(connection, chosen) if (row.run, row.task) not in skip), None)
-        if found is not None:
-            return found
-    return None
+        first = _first(connection, _ordered(and_(reviews.c.alike == alike, waits), wanted), skip)
+    if first is None and wanted.text is not None and sought is not None:
+        return sought.first(connection, wanted, skip, by, now)
+    return first or _first(connection, _ordered(waits, wanted), skip)
 
 
-def open_rows(connection: Connection, wanted: QueueFilter) -> Iterator[ReviewRow]:
+class Sought:
+    """Where a text was found, in the queue's order, for a while: to look through all texts takes long.
+
+    What has come since is found when the while is over, or when nothing of what was found is left.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: QueueFilter | None = None
+        self._until = 0.0  # seconds since the epoch
+        self._places: list[tuple[str, str]] = []
+
+    def first(
+        self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], by: str, now: float
+    ) -> ReviewRow | None:
+        """The first place that waits, is free for `by` and not to be skipped."""
+        found = self._first(connection, skip, by, now) if wanted == self._wanted and now < self._until else None
+        if found is None:
+            chosen = _ordered(and_(reviews.c.state == "open", _free(by, now)), wanted)
+            places = connection.execute(
+                chosen.with_only_columns(reviews.c.run, reviews.c.task), execution_options={"yield_per": PAGE}
+            )
+            free = ((run, task) for run, task in places if (run, task) not in skip)
+            self._wanted, self._until, self._places = wanted, now + REMEMBERED, list(islice(free, FOUND))
+            found = self._first(connection, skip, by, now)
+        return found
+
+    def _first(
+        self, connection: Connection, skip: Collection[tuple[str, str]], by: str, now: float
+    ) -> ReviewRow | None:
+        asked = (one(hot(connection), *place) for place in self._places if place not in skip)
+        return next((row for row in asked if row is not None and row.state == "open" and _is_free(row, by, now)), None)
+
+
+def _is_free(row: ReviewRow, by: str, now: float) -> bool:
+    """What `_free` says, of a row that was read."""
+    return row.claimed in (None, by) or (row.claimed_until or 0.0) <= now
+
+
+def _first(connection: Connection, chosen: Select[Any], skip: Collection[tuple[str, str]]) -> ReviewRow | None:
+    """The first of the rows that `chosen` gives but for those to `skip`, of which only the places are read."""
+    places = connection.execute(
+        chosen.with_only_columns(reviews.c.run, reviews.c.task), execution_options={"yield_per": PAGE}
+    )
+    place = next((place for place in map(tuple, places) if place not in skip), None)
+    return None if place is None else one(hot(connection), *place)
+
+
+def _place(row: ReviewRow) -> tuple[float, int, float]:
+    """Where `row` stands in the queue, as `_ordered` says."""
+    return -row.urgency, row.agrees, row.asked
+
+
+def open_rows(connection: Connection, wanted: QueueFilter, now: float) -> Iterator[ReviewRow]:
     """What waits, in its order; of near-duplicates, all that wait follow the first."""
+    if wanted.limit is None:  # all are read anyhow, so one question is enough
+        groups: dict[str, list[ReviewRow]] = {}
+        for row in rows(connection, _ordered(_waits(now), wanted)):
+            groups.setdefault(row.alike, []).append(row)
+        yield from chain.from_iterable(groups.values())
+        return
     shown: set[str] = set()
     left = wanted.limit
-    for first in rows(connection, _ordered(reviews.c.state == "open", wanted)):
+    for first in rows(connection, _ordered(_waits(now), wanted)):
         if first.alike in shown:
             continue
         shown.add(first.alike)
-        group = and_(reviews.c.state == "open", reviews.c.alike == first.alike)
+        group = and_(_waits(now), reviews.c.alike == first.alike)
         for row in rows(connection, _ordered(group, wanted)):
-            if left is not None:
-                if left == 0:
-                    return
-                left -= 1
+            if left == 0:
+                return
+            left -= 1
             yield row
 
 
 def items(connection: Connection, forms: Forms, found: Sequence[ReviewRow], by: str, now: float) -> list[Item]:
     """What people see of the rows `found`."""
     stored = messages_of(connection, {row.digest for row in found})
-    counts = _open_in(connection, {row.alike for row in found})
+    counts = _open_in(connection, {row.alike for row in found}, now)
     nodding = is_nodding(connection, by)
     return [
         _item(row, stored[row.digest], forms.of(connection, row), counts.get(row.alike, 0), by, nodding, now)
@@ -109,14 +173,19 @@ def items(connection: Connection, forms: Forms, found: Sequence[ReviewRow], by: 
 
 def rows(connection: Connection, chosen: Select[Any]) -> Iterator[ReviewRow]:
     """The rows that `chosen` gives, as they were written, read a few at a time."""
-    for row in connection.execute(chosen, execution_options={"yield_per": PAGE}):
-        yield checked(ReviewRow(*row))
+    with connection.execute(chosen, execution_options={"yield_per": PAGE}) as found:  # which may be left half read
+        for row in found:
+            yield checked(ReviewRow(*row))
 
 
 def budget(connection: Connection, by: str, wanted: QueueFilter, now: float) -> Budget:
     """How much waits, and how long `by` will need for it at their own pace."""
-    waits = _filtered(select(func.count()).select_from(reviews).where(reviews.c.state == "open"), wanted)
-    mine = select(func.count()).select_from(reviews).where(reviews.c.claimed == by, reviews.c.claimed_until > now)
+    waits = _filtered(select(func.count()).select_from(reviews).where(_waits(now)), wanted)
+    mine = (
+        select(func.count())
+        .select_from(reviews)
+        .where(_waits(now), reviews.c.claimed == by, reviews.c.claimed_until > now)
+    )
     left = connection.execute(waits).scalar_one()
     seconds = pace(answers(settle(recent(connection, by)).standing)) or USUAL
     return Budget(left, connection.execute(mine).scalar_one(), left * seconds)
@@ -125,7 +194,7 @@ def budget(connection: Connection, by: str, wanted: QueueFilter, now: float) -> 
 def together(connection: Connection, row: ReviewRow, by: str, now: float) -> list[ReviewRow]:
     """What can be answered together with `row`: the same proposal of the same role, in almost the same words."""
     same = and_(
-        reviews.c.state == "open",
+        _waits(now),
         reviews.c.alike == row.alike,
         reviews.c.definition == row.definition,
         reviews.c.node == row.node,
@@ -135,12 +204,13 @@ def together(connection: Connection, row: ReviewRow, by: str, now: float) -> lis
     )
     verdicts = from_json(row.asking)["rules"]
     found = [row]
-    for other in rows(connection, _ordered(same, QueueFilter())):
+    chosen = _ordered(same, ALL).with_only_columns(reviews.c.run, reviews.c.task, reviews.c.asking, reviews.c.text)
+    for run, task, asking, text in connection.execute(chosen.limit(COMPARED), execution_options={"yield_per": PAGE}):
         if len(found) == TOGETHER:
             break
-        if (other.run, other.task) == (row.run, row.task) or from_json(other.asking)["rules"] != verdicts:
+        if (run, task) == (row.run, row.task) or from_json(asking)["rules"] != verdicts:
             continue
-        if similarity(other.text, row.text) >= ALIKE:
+        if similarity(text, row.text, ALIKE) >= ALIKE and (other := one(hot(connection), run, task)) is not None:
             found.append(other)
     return found
 
@@ -183,7 +253,7 @@ def _item(
         why=tuple(asking["why"]),
         about=asking["case"],
         proposal=shown_message(row.digest, stored),
-        rules=tuple(RuleVerdict(**one) for one in asking["rules"]),
+        rules=tuple(RuleVerdict(**verdict) for verdict in asking["rules"]),
         risk=row.risk,
         doubt=row.doubt,
         disagrees=not row.agrees,
@@ -208,14 +278,18 @@ def _votes(row: ReviewRow, form: ReviewForm) -> Iterator[str]:
             yield f"{who} would {act} {what}".rstrip() + f"; {form.approvals} people must say the same"
 
 
-def _open_in(connection: Connection, groups: Collection[str]) -> dict[str, int]:
+def _open_in(connection: Connection, groups: Collection[str], now: float) -> dict[str, int]:
     found: dict[str, int] = {}
     listed = sorted(groups)
     for begin in range(0, len(listed), 500):
         part = listed[begin : begin + 500]
-        chosen = select(reviews.c.alike, func.count()).where(reviews.c.alike.in_(part), reviews.c.state == "open")
+        chosen = select(reviews.c.alike, func.count()).where(reviews.c.alike.in_(part), _waits(now))
         found.update((alike, count) for alike, count in connection.execute(chosen.group_by(reviews.c.alike)))
     return found
+
+
+def _waits(now: float) -> ColumnElement[bool]:
+    return and_(reviews.c.state == "open", or_(reviews.c.deadline.is_(None), reviews.c.deadline > now))
 
 
 def _free(by: str, now: float) -> ColumnElement[bool]:

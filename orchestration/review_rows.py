@@ -5,7 +5,7 @@ changes: who comes second changes nothing, and is told. Knows nothing of queues,
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import from_json, to_json
@@ -31,6 +31,16 @@ ReviewState: TypeAlias = Literal["open", "answered", "closed", "ended"]
 
 TEXT = 4_000  # characters of a proposal that can be searched and compared
 PENDING: tuple[ReviewState, ...] = ("open", "answered")
+WAITING: Mapping[str, Any] = {
+    "state": "open",
+    "decision": None,
+    "by": None,
+    "label": None,
+    "kept": None,
+    "release": None,
+    "agreed": "[]",
+}
+"""What a row says before anybody has answered."""
 UNTOLD = Asking(why=("its flow asks, and was written before reviews had reasons",))
 
 
@@ -84,6 +94,10 @@ class ReviewRow(NamedTuple):
         return self._replace(hash=hashlib.sha256(to_json(self[:-1])).hexdigest())
 
     @property
+    def place(self) -> tuple[str, str]:
+        return self.run, self.task
+
+    @property
     def why(self) -> tuple[str, ...]:
         return tuple(from_json(self.asking)["why"])
 
@@ -111,15 +125,24 @@ def follow(hot: Hot, events: Sequence[Event], about: About, digest_of: Callable[
             ):
                 close(hot, run, task, event.at)
             case TaskRetried(run=run, task=task):
-                for row in of_run(hot, run):
-                    if row.state == "ended" or row.task == task:
-                        put(hot, row, state="open", decision=None, release=None, closed=None, agreed="[]")
+                open_again(hot, run, task, event.at)
             case _ if isinstance(event, TERMINAL):
-                for row in of_run(hot, event.run):
+                for row in held_of_run(hot, event.run):
                     if row.state in PENDING:
                         put(hot, row, state="ended", closed=event.at)
             case _:
                 pass
+
+
+def open_again(hot: Hot, run: str, task: str, at: float) -> None:
+    """A run that had ended goes on: `task`, which had ended it, is asked anew; all else stands where it stood."""
+    for row in held_of_run(hot, run):
+        if row.task == task:
+            forget(hot, run, task)
+            deadline = None if row.deadline is None else at + row.deadline - row.asked
+            insert(hot, row._replace(**WAITING, closed=None, asked=at, deadline=deadline))
+        elif row.state == "ended":
+            put(hot, row, state="open" if row.decision is None else "answered", closed=None)
 
 
 def row_from(event: ReviewRequested, about: About, digest: str) -> ReviewRow:
@@ -178,7 +201,7 @@ def put(hot: Hot, row: ReviewRow, **changes: Any) -> ReviewRow:
 
 def close(hot: Hot, run: str, task: str, at: float) -> None:
     """Nobody need answer any more, if there is such a review at all."""
-    row = one(hot, run, task)
+    row = held(hot, run, task)
     if row is not None and row.state in PENDING:
         put(hot, row, state="closed", closed=at)
 
@@ -194,14 +217,25 @@ def one(hot: Hot, run: str, task: str) -> ReviewRow | None:
     return next(_rows(cursor.fetchall()), None)
 
 
-def of_run(hot: Hot, run: str) -> list[ReviewRow]:
-    """The rows of a run's reviews, as they were written.
+def held(hot: Hot, run: str, task: str) -> ReviewRow | None:
+    """The same, and nobody else changes it before the transaction ends; for whoever is about to change it.
 
     Raises:
-        LogCorrupt: one is not.
+        LogCorrupt: it is not as it was written.
     """
     cursor, sql = hot
-    sql.find_reviews.execute(cursor, run=run)
+    sql.hold_review.execute(cursor, run=run, task=task)
+    return next(_rows(cursor.fetchall()), None)
+
+
+def held_of_run(hot: Hot, run: str) -> list[ReviewRow]:
+    """The rows of a run's reviews, for whoever is about to change them.
+
+    Raises:
+        LogCorrupt: one is not as it was written.
+    """
+    cursor, sql = hot
+    sql.hold_reviews.execute(cursor, run=run)
     return list(_rows(cursor.fetchall()))
 
 

@@ -163,10 +163,14 @@ class Run(Generic[Out]):
         await self.reviews.answer(task, answer)
         self._start_worker()
 
-    async def take(self, decided: Decided) -> None:
-        """Take what somebody has answered at a desk, where it still counts."""
-        await self.reviews.take(decided)
-        self._start_worker()
+    def hand_in(self, decided: Decided) -> None:
+        """Take what somebody has answered at a desk, where it still counts. What breaks on it is this run alone."""
+        if self._group is not None and not self._ended.is_set():
+            self._start(self._take, decided)
+
+    def break_off(self, error: Exception) -> None:
+        """The log cannot tell what was answered to the reviews of the run."""
+        self._break(error)
 
     async def settle(self, task: str, *, happened: bool, output: Payload | None = None, by: str = "operator") -> None:
         """Say whether the effect of `task`, whose process died meanwhile, happened.
@@ -219,6 +223,10 @@ class Run(Generic[Out]):
         while not (self._ended.is_set() or self._waits_for_people()):
             await self._change().wait()
 
+    async def wait_ended(self) -> None:
+        """Return when the run has ended, however it did; `result` tells."""
+        await self._ended.wait()
+
     def _waits_for_people(self) -> bool:
         asked = len(self.reviews.tasks) + len(self._unknown)
         if not asked or asked < len(self._state.tasks) or self.reviews.are_answered:
@@ -246,6 +254,9 @@ class Run(Generic[Out]):
     async def served(self) -> None:
         while self._group is None and not self._ended.is_set():  # asked before the run was served
             await self._change().wait()
+
+    async def wait_changed(self) -> None:
+        await self._change().wait()
 
     # What the runtime does with it.
 
@@ -566,10 +577,10 @@ class Run(Generic[Out]):
 
     def _withdrawn(self, commands: Sequence[Command]) -> list[Task]:
         """The reviews that nobody need answer any more, although the run goes on."""
-        if self._state.ended or not self.reviews.tasks:
+        if self._state.ended:
             return []
         names = [name for command in commands if isinstance(command, CancelTasks) for name in command.tasks]
-        return [task for name in names if (task := self.reviews.tasks.pop(name, None)) is not None]
+        return [task for name in names if (task := self.reviews.withdraw(name)) is not None]
 
     def _publish(self, facts: Sequence[Event]) -> None:
         self._published = max(self._published, facts[-1].seq)
@@ -602,9 +613,10 @@ class Run(Generic[Out]):
     def _await_answers(self, new: Collection[str]) -> None:
         """The same for all reviews but the `new` ones, which were asked by an earlier process."""
         asked = {event.task: event.at for event in self._facts if isinstance(event, ReviewRequested)}
+        anew = {event.task: event.at for event in self._facts if isinstance(event, TaskRetried)}
         for task in self.reviews.tasks.values():
             if task.id not in new:
-                self._await_answer(task, asked[task.id])
+                self._await_answer(task, max(asked[task.id], anew.get(task.id, 0.0)))
 
     def _await_answer(self, task: Task, asked: float) -> None:
         """Have a desk looked at for an answer, and end its time where it has one."""
@@ -612,6 +624,10 @@ class Run(Generic[Out]):
         seconds = seconds_left(task, asked)
         if seconds is not None:
             self._start(self._expire, task.id, seconds)
+
+    async def _take(self, decided: Decided) -> None:
+        await self.reviews.take(decided)
+        self._start_worker()
 
     async def _expire(self, task: str, seconds: float) -> None:
         self._busy += 1
@@ -648,7 +664,7 @@ class Run(Generic[Out]):
             return
         self._outcome = outcome
         self._state.ended = True
-        self.reviews.tasks.clear()
+        self.reviews.clear()
         self._unknown.clear()
         self._ended.set()
         if self._busy and self._group is not None:

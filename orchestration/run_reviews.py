@@ -4,7 +4,8 @@ Decides nothing about what follows from an answer (review.py, scheduler.py) and 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from pydantic_core import to_json
 from ..agents.errors import MessageError
 from ..agents.type_forms import members
 from .attempt import Raised
-from .errors import ReviewAnswerError, ReviewOverdue, ReviewRejected, ReviewTaken
+from .errors import LogUnavailable, ReviewAnswerError, ReviewOverdue, ReviewRejected, ReviewTaken
 from .events import Event, ReviewAnswered, ReviewWithdrawn
 from .log import Decided, Log, Transaction
 from .review import Review
@@ -34,6 +35,8 @@ class Holder(Protocol):
 
     async def served(self) -> None: ...
 
+    async def wait_changed(self) -> None: ...
+
     async def settle_review(
         self, task: Task, outcome: Any, happened: Callable[[], Sequence[Event]], action: Transaction | None
     ) -> Raised | None: ...
@@ -47,8 +50,14 @@ class PendingReviews:
     def __init__(self, run: Holder) -> None:
         self._run = run
         self.tasks: dict[str, Task] = {}
+        self._closing: dict[str, Task] = {}  # whose outcome is about to be kept
         self.answered: frozenset[str] = frozenset()  # at a desk; the run takes them soon
         self.looked = True  # whether the log has been asked what was answered
+
+    @property
+    def wait(self) -> bool:
+        """Whether there are any."""
+        return bool(self.tasks or self._closing)
 
     @property
     def are_answered(self) -> bool:
@@ -82,66 +91,84 @@ class PendingReviews:
             ReviewTaken: somebody was first, or has it open.
             NotAllowed: whoever answers may not decide.
         """
+        await self._run.served()
         task = self.task(name)
         outcome = outcome_of(task, answer)
-        del self.tasks[name]
-        try:
+        with self._only_here(task):
             number = await self._run.log.answer(self._run.id, name, answer, _form(_node(task)))
-        except BaseException:
-            self.tasks[name] = task
-            raise
-        if number is None:  # others must give it, too
-            self.tasks[name] = task
-            self._run.wake()
-            return
-        await self._run.served()
-        decided = Decided(self._run.id, name, number, answer.by, answer.kind, {}, 0.0)
-        await self._close(task, answer, outcome, decided)
+            if number is not None:  # else others must give it, too
+                await self._close(task, answer, outcome, number)
 
     async def take(self, decided: Decided) -> None:
         """Take what was answered at a desk, or ask again where it does not fit."""
         task = self.tasks.get(decided.task)
         if task is None:
             return
-        try:
-            answer = answer_of(decided, _node(task))
-            outcome = outcome_of(task, answer)
-        except (ReviewAnswerError, MessageError, ValidationError) as error:
-            await self._run.log.refuse(decided, _told(error))
-            return
-        del self.tasks[decided.task]
-        await self._run.served()
-        await self._close(task, answer, outcome, decided)
+        with self._only_here(task):
+            try:
+                answer = answer_of(decided, _node(task))
+                outcome = outcome_of(task, answer)
+            except (ReviewAnswerError, MessageError, ValidationError) as error:
+                with suppress(LogUnavailable):  # then it is found again
+                    await self._run.log.refuse(decided, _told(error))
+                return
+            with suppress(ReviewTaken):  # it was taken back, and perhaps answered anew
+                await self._close(task, answer, outcome, decided.decision, decided)
 
     async def expire(self, name: str) -> None:
         """The time for an answer is over: the task fails, unless somebody has answered."""
-        task = self.tasks.pop(name, None)
-        if task is None or task.asking is None or task.asking.deadline is None:
-            return
-        await self._run.served()
-        overdue = Raised(ReviewOverdue(task.node, task.asking.deadline))
-        action = self._run.log.expiring(self._run.id, name)
-        raised = await self._run.settle_review(
-            task, overdue, lambda: [ReviewWithdrawn(*self._run.stamp(), task.id, task.node)], action
-        )
-        self._reopen(task, raised)
+        while (task := self.tasks.get(name)) is not None:
+            with suppress(ReviewTaken), self._only_here(task):
+                await self._close_overdue(task)
+                return
+            self.looked = False
+            while name in self.tasks and (name in self.answered or not self.looked):
+                await self._run.wait_changed()  # until the answer has been taken into the run, or back
 
-    async def _close(self, task: Task, answer: Answer, outcome: Any, decided: Decided) -> None:
-        number = decided.decision
+    def withdraw(self, name: str) -> Task | None:
+        """The review that nobody need answer any more; None: it is none."""
+        closing = self._closing.pop(name, None)
+        return self.tasks.pop(name, closing)
+
+    def clear(self) -> None:
+        """The run has ended."""
+        self.tasks.clear()
+        self._closing.clear()
+
+    async def _close(
+        self, task: Task, answer: Answer, outcome: Any, number: int, decided: Decided | None = None
+    ) -> None:
+        if decided is None:
+            decided = Decided(self._run.id, task.id, number, answer.by, answer.kind, {}, 0.0)
         action = self._run.log.taking(decided) if number else None
-        raised = await self._run.settle_review(
+        await self._settle(
             task, outcome, lambda: [ReviewAnswered(*self._run.stamp(), task.id, task.node, answer, number)], action
         )
-        self._reopen(task, raised)
 
-    def _reopen(self, task: Task, raised: Raised | None) -> None:
-        """Where somebody was quicker, the task waits for what they have answered."""
-        if raised is None:
-            return
-        if not isinstance(raised.error, ReviewTaken):
+    async def _close_overdue(self, task: Task) -> None:
+        assert task.asking is not None  # noqa: S101 - it is a review
+        overdue = Raised(ReviewOverdue(task.node, task.asking.deadline or 0.0))
+        action = self._run.log.expiring(self._run.id, task.id)
+        await self._settle(task, overdue, lambda: [ReviewWithdrawn(*self._run.stamp(), task.id, task.node)], action)
+
+    async def _settle(
+        self, task: Task, outcome: Any, happened: Callable[[], Sequence[Event]], action: Transaction | None
+    ) -> None:
+        raised = await self._run.settle_review(task, outcome, happened, action)
+        if raised is not None:
             raise raised.error
-        self.tasks[task.id] = task
-        self._run.wake()
+        self._closing.pop(task.id, None)
+
+    @contextmanager
+    def _only_here(self, task: Task) -> Iterator[None]:
+        """While `task` is being closed, nobody else does so; unless it was, it waits on."""
+        self._closing[task.id] = self.tasks.pop(task.id)
+        try:
+            yield
+        finally:
+            if self._closing.pop(task.id, None) is not None:
+                self.tasks[task.id] = task
+                self._run.wake()
 
 
 def outcome_of(task: Task, answer: Answer) -> Any:

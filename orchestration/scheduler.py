@@ -116,8 +116,8 @@ class _Step:
 
     def take_event_of_run(self, event: Event) -> None:
         match event:
-            case RunStarted(run=run, message=message, limit=limit):
-                self.state.run, self.state.limit = run, limit
+            case RunStarted(run=run, message=message, limit=limit, forked_from=forked_from):
+                self.state.run, self.state.limit, self.state.lots = run, limit, forked_from or run
                 root = Scope("", self.state.flow, open=1)
                 self.begin(root, message)
                 self.release(root)
@@ -314,7 +314,7 @@ class _Step:
     def asking(self, review: Review[Any, Any], task: Task) -> Asking | None:
         """Why a person is asked; a rule that raises fails the run."""
         try:
-            asking = review.asking(task.message, task.given, f"{self.state.run}/{task.id}")
+            asking = review.asking(task.message, task.given, f"{self.state.lots}/{task.id}")
             return None if asking is None else asking._replace(case=words_in(self.told))
         except Exception as error:
             reason = f"a rule or the risk of {task.node!r} raised {error!r}"

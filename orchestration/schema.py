@@ -4,12 +4,20 @@ Messages are stored once, under the sha256 of their content; facts name them by 
 gaps, and each carries a hash over itself and the hash before it, so what was changed, left out or added shows.
 """
 
+from typing import Any
+
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, text
 
 REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData()
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """An index of the rows for which `condition` is true."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 runs = Table(
     "runs",
@@ -120,12 +128,15 @@ reviews = Table(
     Column("agreed", Text, nullable=False),  # answers that others must give, too: [person, answer] as JSON
     Column("notes", Text, nullable=False),  # what became of earlier answers, as JSON
     Column("hash", String(64), nullable=False),  # over all columns; see review_rows.py
-    Index("reviews_queue", "state", text("urgency DESC"), "agrees", "asked"),
+    # Where a filter lets few through, the last three columns spare the rows that it does not.
+    Index("reviews_queue", "state", text("urgency DESC"), "agrees", "asked", "node", "role", "thread"),
     Index("reviews_flow_queue", "flow", "state", text("urgency DESC"), "agrees", "asked"),
-    Index("reviews_alike", "alike", "state"),
+    Index("reviews_alike", "alike", "state", text("urgency DESC"), "agrees", "asked"),
     Index("reviews_release", "state", "release"),
-    Index("reviews_claimed", "claimed"),
-    Index("reviews_role", "role", "kept", "doubt"),
+    # Asking touches none of these: they hold what people have open, and what was decided.
+    Index("reviews_claimed", "claimed", "claimed_until", **_where("claimed IS NOT NULL")),
+    Index("reviews_role", "role", "doubt", "kept", **_where("kept IS NOT NULL")),
+    Index("reviews_decided", "flow", "node", text("decision DESC"), **_where("decision IS NOT NULL")),
 )
 
 decisions = Table(

@@ -149,6 +149,7 @@ class State:
 
     flow: Flow[Any, Any]
     run: str = ""
+    lots: str = ""  # the run whose lots are drawn: of a fork, the one that it was forked from
     limit: int | None = field(default=None, init=False)  # tasks of the run at work at the same time; None: no limit
     tasks: dict[str, Task] = field(default_factory=dict)
     forks: dict[str, OpenFork] = field(default_factory=dict)

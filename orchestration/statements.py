@@ -74,8 +74,9 @@ class Statements:
         of_run = reviews.c.run == bindparam("run")
         at_task = reviews.c.task == bindparam("task")
         self.new_review = Statement(insert(reviews), dialect)
-        self.find_reviews = Statement(select(reviews).where(of_run).order_by(reviews.c.task), dialect)
         self.find_review = Statement(select(reviews).where(of_run, at_task), dialect)
+        self.hold_reviews = Statement(select(reviews).where(of_run).order_by(reviews.c.task).with_for_update(), dialect)
+        self.hold_review = Statement(select(reviews).where(of_run, at_task).with_for_update(), dialect)
         self.forget_review = Statement(delete(reviews).where(of_run, at_task), dialect)
         names = list(reviews.c.keys())
         mutable: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names[names.index("state") :]}

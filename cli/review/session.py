@@ -7,9 +7,10 @@ desk refuses becomes a notice; nothing is stored then.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic
 
 from ...agents.errors import CoterieError
-from ...orchestration.review_items import Case, QueueFilter
+from ...orchestration.review_items import QueueFilter
 from . import deciding, drafting, moving
 from .desk import Desk
 from .keymap import keys_of
@@ -21,6 +22,7 @@ TOLD: dict[str, Handler] = {
     "filter": moving.told_filter, "reason": deciding.told_reason, "field": drafting.told_field,
     "why": drafting.told_why, "editor": drafting.told_editor,
 }  # fmt: skip
+RARELY = 50  # times as long as counting takes, until it is done again
 ONCE = ("approve", "choose", "code", "skip", "commit", "own-words")  # what ends an item
 
 
@@ -35,6 +37,8 @@ class Session:
     def __init__(self, desk: Desk, by: str, clock: Callable[[], float] = time.time) -> None:
         self._by = by
         self._sitting = Sitting(desk, clock)
+        self._budget_of: QueueFilter | None = None  # which budget was counted,
+        self._count_again = 0.0  # and until when it is not counted again, on the monotonic clock
 
     def open(self, wanted: QueueFilter) -> State:
         """The first item, or the end where nothing waits."""
@@ -69,14 +73,20 @@ class Session:
     def prepare(self, state: State) -> State:
         """Read ahead what the next key will need: the budget, and the case that probably comes next."""
         desk = self._sitting.desk
-        fresh = replace(state, budget=desk.budget(state.wanted), undoable=self._sitting.undoable())
-        return fresh if fresh.ahead is not None or fresh.case is None else replace(fresh, ahead=self._ahead(fresh))
+        fresh = replace(self._counted(state), undoable=self._sitting.undoable())
+        if fresh.ahead is not None or fresh.item is None:
+            return fresh
+        item = desk.ahead(fresh.item, state.wanted, skip={*state.passed, *state.marked})
+        return fresh if item is None else replace(fresh, ahead=desk.case(item))
 
-    def _ahead(self, state: State) -> Case | None:
-        passed = {*state.passed, *state.marked, *([state.item.place] if state.item is not None else [])}
-        found = self._sitting.desk.items(replace(state.wanted, limit=len(passed) + 3))
-        item = next((one for one in found if one.place not in passed and one.claimed_by is None), None)
-        return None if item is None else self._sitting.desk.case(item)
+    def _counted(self, state: State) -> State:
+        """The budget as it is now. Where counting takes long, it is done rarely: a key that is pressed waits for it."""
+        began = monotonic()
+        if self._budget_of == state.wanted and began < self._count_again:
+            return state
+        fresh = replace(state, budget=self._sitting.desk.budget(state.wanted))
+        self._budget_of, self._count_again = state.wanted, began + (monotonic() - began) * RARELY
+        return fresh
 
     def _tried(self, state: State, act: Callable[[], State], *, ends: bool) -> State:
         """What `act` makes, or why it was refused; an item that is no longer there gives way to the next."""

@@ -1,14 +1,16 @@
 """The probe's choice is kept and explained, and work goes on in halves when memory runs out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coterie.agents.devices import cache_budget, device_profile, is_out_of_memory, run_in_halves
+from coterie.agents import devices
+from coterie.agents.devices import cache_budget, device_profile, is_out_of_memory, quickest, run_in_halves
 from coterie.agents.errors import OutOfMemory
 
 
@@ -37,6 +39,29 @@ def test_probe_of_another_machine_is_not_believed(tmp_path: Path):
     (path,) = tmp_path.glob("*.json")
     path.write_text(path.read_text().replace(profile.machine, "another machine"))
     assert device_profile(tmp_path, device="cpu").machine == profile.machine
+
+
+def test_a_profile_is_of_one_set_of_instructions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A home that was copied to a processor which can do less is probed anew: bfloat16 may be slow there."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    there = device_profile(tmp_path, device="cpu")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert device_profile(tmp_path, device="cpu").machine != there.machine
+
+
+def test_an_interruption_decides_nothing(monkeypatch: pytest.MonkeyPatch):
+    """Each time the machine does something else first, for longer than the whole measurement should take."""
+    clock = [0.0]
+    interruptions = iter([0.0, 0.0, 1000.0, 0.0, 1000.0, 1000.0])
+
+    def working(seconds: float) -> Callable[[], None]:
+        def work() -> None:
+            clock[0] += seconds + next(interruptions, 0.0)
+
+        return work
+
+    monkeypatch.setattr(devices, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert quickest({"float32": working(1.0), "bfloat16": working(4.0)}) == {"float32": 1e6, "bfloat16": 4e6}
 
 
 def test_broken_or_unwritable_profile_is_no_obstacle(tmp_path: Path):

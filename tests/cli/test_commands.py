@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from coterie.agents.promotion import add, promote
+from coterie.agents.releases import StoredHead
 from coterie.cli import app
 from coterie.cli.exits import Exit
 
@@ -146,6 +148,14 @@ def test_graph_draws_in_every_form(flows: str, tmp_path: Path) -> None:
     assert "<svg" in page.read_text(encoding="utf-8")
 
 
+def test_graph_says_which_page_it_cannot_write(flows: str, tmp_path: Path) -> None:
+    """In one sentence, without a traceback."""
+    page = tmp_path / "nowhere" / "flow.html"
+    done = call("graph", f"{flows}:flow", "--html", str(page))
+    assert done.exit_code == Exit.FAILED
+    assert done.stderr == f"cannot write {str(page)!r}: No such file or directory\n"
+
+
 def test_models_lists_what_is_here() -> None:
     """In a home without anything: bases that can be fetched, no releases."""
     listed = json.loads(call("models", "--json").stdout)
@@ -159,6 +169,25 @@ def test_models_refuses_a_base_that_nobody_knows() -> None:
     done = call("models", "fetch", "no-such-base")
     assert done.exit_code == Exit.FAILED
     assert "no-such-base" in done.stderr
+
+
+def test_models_fetch_tells_what_is_there_as_json(tiny_encoder: Path) -> None:
+    """The progress bar goes elsewhere, so that standard output is JSON alone."""
+    done = call("models", "fetch", str(tiny_encoder), "--json")
+    assert done.exit_code == Exit.DONE
+    [fetched] = json.loads(done.stdout)
+    assert fetched["name"] == fetched["folder"] == str(tiny_encoder)
+    assert len(fetched["digest"]) == 64
+
+
+def test_models_rollback_tells_what_serves_now_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Null where a role is untuned again."""
+    monkeypatch.setenv("COTERIE_HOME", str(tmp_path))
+    head = (StoredHead(field="label", kind="classes", labels=("a", "b")),)
+    stored = add("finance/mood", base="minilm-l6", base_digest="0" * 64, heads=head, head=b"weights")
+    promote("finance/mood", stored.digest)
+    done = call("models", "rollback", "finance/mood", "--json")
+    assert json.loads(done.stdout) == {"role": "finance/mood", "digest": None}
 
 
 def test_doctor_says_what_is_missing_and_what_mends_it() -> None:

@@ -15,6 +15,8 @@ import pytest
 from coterie.agents import Passage
 from coterie.agents.checkpoints import home
 from coterie.agents.errors import CorpusError
+from coterie.orchestration import Approve
+from coterie.orchestration.review_desk import ReviewDesk
 
 ROOT = Path(__file__).parents[2]
 HOME = home()  # the user's own: while tests run, COTERIE_HOME is another folder
@@ -190,3 +192,35 @@ def answered(log: Path) -> int:
         except sqlite3.OperationalError:  # its tables are being made
             return 0
     return found
+
+
+@needs_models
+@pytest.mark.timeout(400)
+def test_waiting_runs_finish_as_people_decide_at_their_desks(tmp_path: Path) -> None:
+    """The program stays, decisions come from another process, and every question ends with a note."""
+    options = ["--questions", str(SHIPPED / "questions.jsonl"), "--limit", "4", "--auto", "--log", "desk.db"]
+    command = [sys.executable, str(ROOT / "examples" / "finance_desk.py"), *options, "--wait", "--out", "notes.jsonl"]
+    environment = os.environ | {"COTERIE_HOME": str(HOME)}
+    decided = 0
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as desk:
+        while desk.poll() is None:
+            decided += approve_all(tmp_path / "desk.db")
+            time.sleep(0.5)
+        assert desk.stdout is not None
+        told = desk.stdout.read()
+    assert desk.returncode == 0, told
+    assert "4 published, 0 wait for a person, 0 failed" in told
+    assert decided > 0
+    notes = [json.loads(line) for line in (tmp_path / "notes.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [note["status"] for note in notes] == ["published"] * 4
+
+
+def approve_all(log: Path) -> int:
+    """Approve what waits in the log of another process."""
+    if answered(log) == 0:
+        return 0
+    with ReviewDesk(log, "anna") as desk:
+        waiting = desk.items()
+        for item in waiting:
+            desk.answer(item, Approve(by="anna"))
+    return len(waiting)

@@ -17,6 +17,7 @@ from coterie.agents.errors import MessageError, NotDurable
 from coterie.agents.registry import Registry
 from coterie.orchestration import (
     Approve,
+    Choose,
     Edit,
     KeyTaken,
     Log,
@@ -27,6 +28,7 @@ from coterie.orchestration import (
     RunHeldElsewhere,
     StaleLease,
 )
+from coterie.orchestration.asking import Asking, RuleVerdict
 from coterie.orchestration.database_log import DatabaseLog
 from coterie.orchestration.errors import LogError
 from coterie.orchestration.events import (
@@ -38,6 +40,7 @@ from coterie.orchestration.events import (
     InputSwapped,
     ReviewAnswered,
     ReviewRequested,
+    ReviewWithdrawn,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -106,6 +109,9 @@ async def durable(database: str, anyio_backend: str) -> AsyncIterator[DatabaseLo
         yield opened
 
 
+ASKING = Asking(("it is unsure",), (RuleVerdict("r", "a rule", False),), 2.0, 0.25, True, "good", 60.0, "a case")
+
+
 def every_kind(run: str) -> list[Event]:
     """A fact of each kind, with messages of every shape; what they say together makes no sense."""
     deep = Deep(passages=[Passage(id="p", text="t", score=0.25)], score=-0.5)
@@ -124,9 +130,12 @@ def every_kind(run: str) -> list[Event]:
         EffectUnknown(*next(stamps), "d", "d", "r/d"),
         EffectSettled(*next(stamps), "d", "d", True, "anna"),
         ReviewRequested(*next(stamps), "e", "e", MADE),
+        ReviewRequested(*next(stamps), "f", "f", MADE, ASKING),
         ReviewAnswered(*next(stamps), "e", "e", Approve(by="anna")),
         ReviewAnswered(*next(stamps), "e", "e", Edit(message=deep, by="anna")),
-        ReviewAnswered(*next(stamps), "e", "e", Reject(reason="no", by="anna")),
+        ReviewAnswered(*next(stamps), "e", "e", Reject(reason="no", code="facts", by="anna"), 7),
+        ReviewAnswered(*next(stamps), "e", "e", Choose(label="good", by="anna")),
+        ReviewWithdrawn(*next(stamps), "e", "e"),
         TimerFired(*next(stamps), "a>b"),
         RunFailed(*next(stamps), "c", "RunFailed", "no"),
         RunCancelled(*next(stamps)),

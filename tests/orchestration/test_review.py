@@ -8,9 +8,10 @@ import anyio.lowlevel
 import pytest
 from pydantic import Field, ValidationError
 
-from coterie.agents import Message, Rejection
+from coterie.agents import Confidence, Message, Rejection
 from coterie.orchestration import (
     Approve,
+    Choose,
     Edit,
     Flow,
     Log,
@@ -23,6 +24,7 @@ from coterie.orchestration import (
     RunFailed,
     Runtime,
     Workflow,
+    WorkflowError,
     node,
 )
 from coterie.orchestration.database_log import DatabaseLog
@@ -281,3 +283,103 @@ def test_run_sync_says_who_is_waited_for() -> None:
     """A script has nobody to ask."""
     with pytest.raises(RunError, match=r"flow 'flow' waits for a person at desk; use Runtime and `run.answer`"):
         desk().run_sync(PROPOSAL)
+
+
+# What a build refuses.
+
+
+def faults_of(**settings: Any) -> str:
+    """What is wrong with a flow whose review has these settings."""
+    review = Review[Draft, Draft]("desk", **settings)
+    flow: Workflow[Any, Any] = Workflow("flow", Draft, Draft)
+    flow.start(review)
+    flow.end(review)
+    with pytest.raises(WorkflowError) as refused:
+        flow.build()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"ask_below": 1.5}, "review 'desk': its `ask_below` is 1.5, but must be from 0 to 1"),
+        ({"audit": -0.1}, "review 'desk': its `audit` is -0.1, but must be from 0 to 1"),
+        ({"blind": 2}, "review 'desk': its `blind` is 2, but must be from 0 to 1"),
+        ({"checks": 2}, "review 'desk': its `checks` is 2, but must be from 0 to 1"),
+        ({"grace": -1}, "review 'desk': its `grace` is -1 s, but must not be negative"),
+        ({"approvals": 0}, "review 'desk': its `approvals` is 0, but at least one person must answer"),
+        ({"label": "colour"}, "review 'desk': Draft has no field 'colour' with labels to choose from"),
+        (
+            {"deadline": 5.0},
+            "'desk' has a deadline, but nothing says what follows when it is over; "
+            "add on_error(desk, …, catch=ReviewOverdue)",
+        ),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_when_the_flow_is_built(settings: dict[str, Any], said: str) -> None:
+    """Each in a sentence."""
+    assert said in faults_of(**settings)
+
+
+def test_what_may_pass_unseen_must_fit_what_follows() -> None:
+    """A review that does not always ask needs a proposal that approving can make the output from."""
+    review = Review[Draft, Scored]("desk", ask_below=0.5)
+    flow: Workflow[Any, Any] = Workflow("flow", Draft, Scored)
+    flow.start(review)
+    flow.end(review)
+    said = r"review 'desk' lets proposals pass unseen, but Draft makes no Scored; set `always=True`, or give both the"
+    with pytest.raises(WorkflowError, match=said):
+        flow.build()
+
+
+# Labels.
+
+
+class Sure(Message):
+    mood: Literal["good", "bad"]
+    confidence: Confidence
+
+
+class Pay(Message):
+    text: str
+
+
+class Refuse(Message):
+    text: str
+
+
+def test_choosing_puts_a_label_and_full_confidence_in() -> None:
+    """A person is sure; what else the proposal says stays."""
+    review = Review[Sure, Sure]("desk")
+    assert review.chosen(Sure(mood="good", confidence=0.4), "bad") == Sure(mood="bad", confidence=1.0)
+
+
+def test_choosing_takes_a_member_of_a_union() -> None:
+    """The labels of a route are its members."""
+    review = Review[Draft, Pay | Refuse]("desk")
+    assert review.decide(PROPOSAL, Choose(label="Refuse")) == Refuse(text="news")
+
+
+def test_choosing_a_label_for_what_a_classifier_abstained_from() -> None:
+    """The proposal that it was not sure of is completed."""
+    review = Review[Rejection, Sure]("desk")
+    unsure = Rejection(by="risk", reason="unsure", proposal={"mood": "good", "confidence": 0.3})
+    assert review.decide(unsure, Choose(label="bad")) == Sure(mood="bad", confidence=1.0)
+    assert review.decide(unsure, Approve()) == Sure(mood="good", confidence=0.3)
+
+
+def test_there_are_only_the_labels_that_the_type_has() -> None:
+    """They are listed."""
+    with pytest.raises(ReviewAnswerError, match=r"'desk' has no label 'grim' to choose; its labels are: good, bad"):
+        Review[Draft, Draft]("desk").decide(PROPOSAL, Choose(label="grim"))
+    with pytest.raises(ReviewAnswerError, match=r"'desk' has no label 'grim' to choose; its labels are: none"):
+        Review[Draft, Publish]("desk").decide(PROPOSAL, Choose(label="grim"))
+
+
+def test_a_reject_code_stands_for_its_sentence() -> None:
+    """And a reason in own words goes before it."""
+    review = Review[Draft, Publish]("desk", codes={"late": "it comes too late"})
+    with pytest.raises(ReviewRejected, match=r"^ann rejected the proposal at 'desk': it comes too late$"):
+        review.decide(PROPOSAL, Reject(code="late", by="ann"))
+    with pytest.raises(ReviewRejected, match=r"^ann rejected the proposal at 'desk': by a day$"):
+        review.decide(PROPOSAL, Reject(code="late", reason="by a day", by="ann"))

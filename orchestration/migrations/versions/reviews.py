@@ -50,12 +50,17 @@ def upgrade() -> None:
         Column("hash", String(64), nullable=False),
     )
     queue: list[Any] = ["state", text("urgency DESC"), "agrees", "asked"]
-    op.create_index("reviews_queue", "reviews", queue)
+    op.create_index("reviews_queue", "reviews", [*queue, "node", "role", "thread"])
     op.create_index("reviews_flow_queue", "reviews", ["flow", *queue])
-    op.create_index("reviews_alike", "reviews", ["alike", "state"])
+    op.create_index("reviews_alike", "reviews", ["alike", *queue])
     op.create_index("reviews_release", "reviews", ["state", "release"])
-    op.create_index("reviews_claimed", "reviews", ["claimed"])
-    op.create_index("reviews_role", "reviews", ["role", "kept", "doubt"])
+    for name, columns, condition in (
+        ("claimed", ["claimed", "claimed_until"], "claimed IS NOT NULL"),
+        ("role", ["role", "doubt", "kept"], "kept IS NOT NULL"),
+        ("decided", ["flow", "node", text("decision DESC")], "decision IS NOT NULL"),
+    ):
+        some = text(condition)
+        op.create_index(f"reviews_{name}", "reviews", columns, sqlite_where=some, postgresql_where=some)
     op.create_table(
         "decisions",
         Column("seq", Integer, primary_key=True, autoincrement=False),

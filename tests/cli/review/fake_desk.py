@@ -126,6 +126,9 @@ class FakeDesk:
             self.claimed.add(found.place)
         return found
 
+    def ahead(self, item: Item, wanted: QueueFilter = ALL, *, skip: Collection[tuple[str, str]] = ()) -> Item | None:
+        return next((one for one in self.items(wanted) if one.place not in {*skip, item.place}), None)
+
     def item(self, run: str, task: str) -> Item:
         if (run, task) not in self.open:
             raise Refused(f"no review waits at {task!r} of run {run!r}")
