@@ -34,12 +34,10 @@ LINES = ("Raute won an order worth EUR 9 mn, and sales grew", SAME, SAME, "Net s
 PICTURES = {  # picture -> keys that lead to it from the first item on
     "item": "",
     "lineage": "ljjj",
-    "proof": "p",
     "why": "w",
     "reject": "x",
     "diff": "e3y",
     "batch": "sb",
-    "history": "a3h",
     "done": "sby3a",
 }
 
@@ -75,7 +73,8 @@ def picture(title: str, state: State) -> str:
     rows, _ = Screen(console, WIDTH, HEIGHT, ascii=False).rows(page_of(state, NOW + 90), 0)
     console.print(Group(*rows))
     console.file.close()
-    return console.export_svg(title=title, unique_id="review")
+    drawn = console.export_svg(title=title, unique_id="review")
+    return drawn.replace("<svg ", '<svg xml:space="preserve" ', 1)  # some readers of SVG drop spaces otherwise
 
 
 @contextmanager
