@@ -5,6 +5,7 @@
 Run twice, it makes the same bytes.
 """
 
+import io
 import itertools
 import os
 import tempfile
@@ -37,8 +38,8 @@ PICTURES = {  # picture -> keys that lead to it from the first item on
     "why": "w",
     "reject": "x",
     "diff": "e3y",
-    "batch": "sb",
-    "done": "sby3a",
+    "batch": "b",
+    "done": "by3s",
 }
 
 
@@ -67,12 +68,10 @@ def drawn(name: str, keys: str, log: Path) -> str:
 
 def picture(title: str, state: State) -> str:
     console = Console(
-        record=True, width=WIDTH, height=HEIGHT, file=Path(os.devnull).open("w", encoding="utf-8"),
-        force_terminal=True, color_system="truecolor", legacy_windows=False,
-    )  # fmt: skip
+        record=True, width=WIDTH, height=HEIGHT, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
     rows, _ = Screen(console, WIDTH, HEIGHT, ascii=False).rows(page_of(state, NOW + 90), 0)
     console.print(Group(*rows))
-    console.file.close()
     drawn = console.export_svg(title=title, unique_id="review")
     return drawn.replace("<svg ", '<svg xml:space="preserve" ', 1)  # some readers of SVG drop spaces otherwise
 

@@ -99,9 +99,13 @@ def told(pane: Pane) -> list[set[str]]:
             old = len(pane.shown(history=True).rstrip().splitlines())
             pane.press(key)
             pane.wait(lambda now, old=old: len(now.rstrip().splitlines()) > old, history=True)
-        new = pane.wait(lambda now, old=old: footer in "\n".join(now.splitlines()[old:]), footer, history=True)
-        found.append(words("\n".join(new.splitlines()[old:])))
+        new = pane.wait(lambda now, old=old, footer=footer: footer in _after(now, old), footer, history=True)
+        found.append(words(_after(new, old)))
     return found
+
+
+def _after(shown: str, lines: int) -> str:
+    return "\n".join(shown.splitlines()[lines:])
 
 
 def test_every_view_says_the_same_words_in_every_mode(server: Server, copy: Path, tmp_path: Path) -> None:
