@@ -183,7 +183,7 @@ def test_a_kill_after_any_key_loses_nothing_that_was_seen(server: Server, copy: 
     """Stored is exactly what was seen to be stored; or one more, where the kill comes before it is seen."""
     pane = server.open(copy, 80, 24)
     stored: list[str] = []
-    for keys, act, seen in KILLED:
+    for keys, act, seen in KILLED if waits else KILLED[1:4]:
         pane.see(ITEM)
         for key in keys[:-1]:
             pane.press(key)
@@ -300,5 +300,4 @@ def test_marks_filter_batch_and_the_other_keys(server: Server, copy: Path) -> No
     pane.see("taken back: approve desk", "and 1 more")
     assert acts(copy)[4:] == ["undo", "undo"]
     pane.press("C-c")
-    pane.wait(lambda _: pane.asked("pane_dead") == "1", "its end")
-    assert pane.asked("pane_dead_status") == "130"
+    pane.wait(lambda _: pane.asked("pane_dead_status") == "130", "its end with 130")
