@@ -23,9 +23,10 @@ lint: $(VENV)/.package $(VENV)/.test $(VENV)/.lint  ## Check style, and types on
 	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml -p coterie.agents -p coterie.orchestration -p coterie.tuning -p coterie.cli
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/.package  ## Measure orchestration and durability beside their peers and, with TATQA=folder, retrieval beside its own
+bench: $(VENV)/.package  ## Measure orchestration and durability beside their peers, what reviewers wait for and, with TATQA=folder, retrieval beside its own
 	$(BIN)/python benchmarks/orchestration.py
 	$(BIN)/python benchmarks/durability.py
+	$(BIN)/python benchmarks/review.py
 	$(if $(TATQA),$(BIN)/python benchmarks/retrieval.py $(TATQA),@echo "retrieval was left out: give TATQA=folder with test_passages.jsonl and test_queries.jsonl")
 
 screens: $(VENV)/.package  ## Draw the pictures of docs/review.md anew

@@ -20,8 +20,10 @@ HeavyModule = Literal[
     "agents.retriever",
     "cli.review.stats_plot",
     "orchestration.database_log",
+    "orchestration.page",
     "orchestration.review_desk",
     "orchestration.runtime",
+    "orchestration.upgrading",
     "orchestration.validation",
 ]
 

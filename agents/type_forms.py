@@ -4,6 +4,7 @@ Knows typing only; nothing of messages' fields, heads or graphs.
 """
 
 import types
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Union, get_args, get_origin
 
@@ -38,17 +39,21 @@ def accepts(target: Any, source: Any) -> bool:
     return all(any(_fits(wide, narrow) for wide in members(target)) for narrow in members(source))
 
 
-def describe(form: Any) -> str:
-    """`form` as a person writes it: `list[Query]`, `Publish | NeedsReview`, `(Evidence, Mood)`."""
+def describe(form: Any, name: Callable[[type], str] = lambda kind: kind.__name__) -> str:
+    """`form` as a person writes it: `list[Query]`, `Publish | NeedsReview`, `(Evidence, Mood)`.
+
+    Args:
+        name: what a class is called.
+    """
     if len(members(form)) > 1:
-        return " | ".join(describe(member) for member in members(form))
+        return " | ".join(describe(member, name) for member in members(form))
     if form is None or form is NOTHING:
         return "None"
     if get_origin(form) is tuple:
-        return f"({', '.join(describe(part) for part in parts_of(form))})"
+        return f"({', '.join(describe(part, name) for part in parts_of(form))})"
     if (item := item_of(form)) is not None:
-        return f"list[{describe(item)}]"
-    return form.__name__ if isinstance(form, type) else str(form)
+        return f"list[{describe(item, name)}]"
+    return name(form) if isinstance(form, type) else str(form)
 
 
 def message_types(form: Any) -> tuple[type, ...]:

@@ -155,10 +155,9 @@ def first_page(times: Times, command: list[str]) -> None:
 
     try:
         seen("coterie review, first page", rb"save and quit")
-        for key, words in ((b"w", rb"TRUST"), (b"\x1b", rb"save and quit")):
-            began = time.perf_counter()
-            os.write(terminal, key)
-            seen("a key through the terminal" + (" (esc)" if key == b"\x1b" else ""), words)
+        began = time.perf_counter()
+        os.write(terminal, b"?")  # which is there on a blind item, too
+        seen("a key through the terminal", rb"Enter alone")
         os.write(terminal, b"q")
         until(terminal, rb"come back", command)
     finally:
@@ -343,8 +342,8 @@ def write(folder: Path, times: Times, said: str, count: int) -> None:
     lines = [
         f"# What a reviewer waits for, with {count:,} reviews in the log",
         "",
-        "Milliseconds by the clock, then of the processor. A key's time ends with the last byte of its page;",
-        "`any key` is all keys but filters.",
+        "Milliseconds by the clock, then of the processor. A key's time ends with the last byte of its page; `any key`",
+        "is all keys but filters.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|---{'|--:' * (len(COLUMNS) - 1)}|",

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..agents.loading import load
 from ..orchestration.drawing import facts, mermaid, tree
-from ..orchestration.page import page
 from .exits import EXIT_CODES, clear_errors
 from .logs import write_page
 from .target import flow_at
@@ -23,7 +23,7 @@ def graph(
     with clear_errors():
         flow = flow_at(target)
         if html is not None:
-            write_page(html, page(flow))
+            write_page(html, load("orchestration.page").page(flow))
         if as_json:
             typer.echo(json.dumps(facts(flow), ensure_ascii=False, indent=2))
         elif as_mermaid:

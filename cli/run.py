@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.pretty import Pretty
 from rich.text import Text
 
+from ..agents.loading import load
 from ..agents.messages import Message
 from ..orchestration.database import shown, url_of
 from ..orchestration.events import RunFinished
-from ..orchestration.page import page
 from ..orchestration.run import Run
 from ..orchestration.runtime import Runtime
 from ..orchestration.workflow import Flow
@@ -55,7 +55,7 @@ def run(
             console.print("interrupted" if log is None else "interrupted; `coterie resume` goes on")
             leave(Exit.INTERRUPTED)
         if html is not None:
-            write_page(html, page(flow, ended.facts()))
+            write_page(html, load("orchestration.page").page(flow, ended.facts()))
         if log is not None:
             console.print(Text(f"kept as run {ended.id} in {safe(shown(url_of(log)))}", style="dim"), soft_wrap=True)
         if row["state"] == "failed":

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ..agents.loading import load
 from ..orchestration.database_log import DatabaseLog
-from ..orchestration.page import page
 from ..orchestration.queries import RunSummary, ShownFact, one_run, show
 from .exits import EXIT_CODES, Exit, clear_errors, fail
 from .logs import DEFAULT_LOG, JsonOption, LogOption, RunArgument, existing, read_log, run_id, write_page
@@ -63,7 +63,7 @@ def _page(log: str, target: str, run: RunSummary) -> str:
 
     async def drawn() -> str:
         async with DatabaseLog(existing(log)) as opened:
-            return page(flow, await opened.read(run.id, flow.registry))
+            return load("orchestration.page").page(flow, await opened.read(run.id, flow.registry))
 
     return anyio.run(drawn)
 

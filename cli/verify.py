@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..orchestration.database import Database
 from ..orchestration.queries import Verdict, missing, verify
-from ..orchestration.witness import Witness
+from ..orchestration.witness import WitnessFile
 from .exits import EXIT_CODES, Exit, clear_errors, fail
 from .logs import DEFAULT_LOG, JsonOption, LogOption, with_log
 from .text import safe
@@ -30,9 +30,8 @@ def verify_log(
             return Verdict(faults=[f"the database: {damage}"])
         found = database.read(verify)
         if witness is not None:
-            seen = Witness(witness)
+            seen = WitnessFile(witness)
             found.faults += database.read(lambda connection: missing(connection, seen))
-            seen.close()
         return found
 
     with clear_errors():

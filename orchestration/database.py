@@ -14,14 +14,13 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ..agents.errors import CoterieError
+from ..agents.loading import load
 from .errors import LogUnavailable
 from .fault_points import reached
 from .liveness import AdvisoryLiveness, FileLiveness, Liveness, WriteTurns
@@ -210,13 +209,10 @@ class Database:
                 f"only {', '.join(REVISIONS)}; use the Coterie that made it, or a newer one"
             )
         with self.write() as connection:
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-            config.attributes["connection"] = connection
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7238231)"))  # one process migrates
             if _revision(connection) != HEAD:
-                command.upgrade(config, "head")
+                load("orchestration.upgrading").upgrade(connection, Path(__file__).with_name("migrations"))
 
 
 def url_of(place: str | Path) -> URL:

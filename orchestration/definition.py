@@ -28,8 +28,8 @@ def definition_of(flow: Flow[Any, Any]) -> dict[str, Any]:
 def _graph(flow: Flow[Any, Any]) -> dict[str, Any]:
     return {
         "flow": flow.name,
-        "takes": describe(flow.signature.consumes),
-        "gives": describe(flow.signature.produces),
+        "takes": _stored(flow.signature.consumes),
+        "gives": _stored(flow.signature.produces),
         "nodes": {name: _node(flow, name) for name in flow.nodes},
         "edges": sorted(_edge(edge) for edge in flow.edges),
         "starts": sorted(flow.starts),
@@ -75,23 +75,29 @@ def _node(flow: Flow[Any, Any], name: str) -> dict[str, Any]:
     effect = flow.policies[name].effect if name in flow.policies else None
     return {
         "is": "a function" if isinstance(node, FunctionNode) else f"a {type(node).__name__}",
-        "takes": describe(node.signature.consumes),
-        "gives": describe(node.signature.produces),
+        "takes": _stored(node.signature.consumes),
+        "gives": _stored(node.signature.produces),
         **({"effect": effect} if effect else {}),
         **({"review": form_of(flow, node)} if isinstance(node, Review) else {}),
         **inner,
     }
 
 
+def _stored(form: Any) -> str:
+    """`form` in the names that rows have, which stay when a class is renamed."""
+    return describe(form, lambda kind: getattr(kind, "schema_name", kind.__name__))
+
+
 def _edge(edge: Edge) -> str:
+    told = edge.told(_stored) if isinstance(edge, Link) else str(edge)
     match edge:
         case Link(max_visits=visits, exhausted=exhausted) if visits is not None:
-            return f"{edge}, at most {visits} times, then {exhausted or 'the run fails'}"
+            return f"{told}, at most {visits} times, then {exhausted or 'the run fails'}"
         case Link(when=when) if when is not None:
-            return f"{edge} on a condition"
+            return f"{told} on a condition"
         case Join(at_least=least, within=within):
-            return f"{edge}, at least {least}" + (f" within {within} s" if within is not None else "")
+            return f"{told}, at least {least}" + (f" within {within} s" if within is not None else "")
         case Fork():
             return str(edge)
         case _:
-            return str(edge)
+            return told

@@ -22,7 +22,11 @@ class Link:
     exhausted: str | None = None  # node that takes the message after that; None: the run fails
 
     def __str__(self) -> str:
-        return f"edge {self.source} -> {self.target}" + (f" on {describe(self.on)}" if self.on else "")
+        return self.told(describe)
+
+    def told(self, described: Callable[[Any], str]) -> str:
+        """The edge in words, in which `described` says what it follows."""
+        return f"edge {self.source} -> {self.target}" + (f" on {described(self.on)}" if self.on else "")
 
 
 @dataclass(frozen=True, slots=True)

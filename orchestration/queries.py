@@ -23,7 +23,7 @@ from .review_items import Decision
 from .review_verify import review_faults
 from .run_rows import checked_rows, messages_of, run_row
 from .schema import decisions, definitions, facts, messages, pruned, runs
-from .witness import Witness
+from .witness import WitnessFile
 
 RunState = Literal["running", "waiting", "finished", "failed", "cancelled"]
 """What a run can be; "waiting" is a running one of which a person is asked something."""
@@ -208,7 +208,7 @@ def heads(connection: Connection) -> dict[str, tuple[int, str]]:
     return found
 
 
-def missing(connection: Connection, witness: Witness | None) -> list[str]:
+def missing(connection: Connection, witness: WitnessFile | None) -> list[str]:
     """What `witness` has seen and the log does not have, a sentence each."""
     if witness is None:
         return []

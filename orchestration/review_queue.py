@@ -7,7 +7,7 @@ transaction that the caller has opened.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from pydantic_core import from_json
@@ -89,7 +89,7 @@ def next_row(
 class Sought:
     """Where a text was found, in the queue's order, for a while: to look through all texts takes long.
 
-    What has come since is found when the while is over, or when nothing of what was found is left.
+    What has come since is found when the while is over.
     """
 
     def __init__(self) -> None:
@@ -101,16 +101,19 @@ class Sought:
         self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], by: str, now: float
     ) -> ReviewRow | None:
         """The first place that waits, is free for `by` and not to be skipped."""
-        found = self._first(connection, skip, by, now) if wanted == self._wanted and now < self._until else None
-        if found is None:
-            chosen = _ordered(and_(reviews.c.state == "open", _free(by, now)), wanted)
-            places = connection.execute(
-                chosen.with_only_columns(reviews.c.run, reviews.c.task), execution_options={"yield_per": PAGE}
-            )
-            free = ((run, task) for run, task in places if (run, task) not in skip)
-            self._wanted, self._until, self._places = wanted, now + REMEMBERED, list(islice(free, FOUND))
+        if wanted != self._wanted or now >= self._until:
+            self._look(connection, wanted, (), now)
+        found = self._first(connection, skip, by, now)
+        if found is None and len(self._places) == FOUND:  # there may be more than what is remembered
+            self._look(connection, wanted, skip, now)
             found = self._first(connection, skip, by, now)
         return found
+
+    def _look(self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], now: float) -> None:
+        chosen = _ordered(_waits(now), wanted).with_only_columns(reviews.c.run, reviews.c.task)
+        places = ((run, task) for run, task in connection.execute(chosen, execution_options={"yield_per": PAGE}))
+        self._places = list(islice((place for place in places if place not in skip), FOUND))
+        self._wanted, self._until = wanted, now + REMEMBERED
 
     def _first(
         self, connection: Connection, skip: Collection[tuple[str, str]], by: str, now: float

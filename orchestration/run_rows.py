@@ -82,6 +82,7 @@ class RunRows:
         self._heads: dict[str, Head] = {}
         self._changed: dict[str, Head] = {}  # in the transaction that is open
         self._encoded: OrderedDict[int, tuple[Message, str, StoredMessage]] = OrderedDict()
+        self._failure: LogError | None = None  # of the latest transaction that failed
 
     def committed(self) -> dict[str, tuple[int, str]]:
         """The transaction is on the disk; the new ends of its runs."""
@@ -94,8 +95,10 @@ class RunRows:
                 self._heads[run] = head
         return {run: (head.seq, head.hash) for run, head in changed.items()}
 
-    def rolled_back(self) -> None:
-        """Nothing of the transaction was kept."""
+    def rolled_back(self, error: BaseException) -> None:
+        """Nothing of the transaction was kept, because of `error`."""
+        if isinstance(error, LogError):
+            self._failure = error
         for head in self._changed.values():
             head.known.difference_update(head.added)
         self._changed.clear()
@@ -150,9 +153,9 @@ class RunRows:
         """
         head = self._changed.get(lease.run) or self._heads.get(lease.run)
         if head is None or events[0].seq != head.seq + 1:
-            raise LogError(
-                f"run {lease.run!r}: facts from number {events[0].seq} on are not kept, because those before were not"
-            )
+            lost = f"facts from number {events[0].seq} on are not kept, because those before were not"
+            why = "" if self._failure is None else f"; the log last failed with: {self._failure}"
+            raise LogError(f"run {lease.run!r}: {lost}{why}") from self._failure
         self._write(transaction, lease, head, self._rows_of(head, events, registry), events, registry)
 
     def _rows_of(self, head: Head, events: Sequence[Event], registry: Registry) -> Rows:

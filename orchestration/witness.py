@@ -17,19 +17,19 @@ from pydantic_core import from_json, to_json
 
 from ..agents.checkpoints import home
 from ..agents.durable_files import make_folder, write_durably
-from .errors import LogCorrupt
+from .errors import LogCorrupt, LogUnavailable
 
 KEY = "witness.key"
 Heads = Mapping[str, tuple[int, str]]
 """For each run the number and the hash of its latest fact."""
 
 
-class Witness:
-    """Appends what was committed, and says what it has seen.
+class WitnessFile:
+    """What a witness has seen. Reading it changes nothing, so it may be at work meanwhile.
 
     Args:
-        path: the witness file; made when missing.
-        key: signs its lines; None: the key in COTERIE_HOME, made when missing.
+        path: the witness file.
+        key: its lines are signed with it; None: the key in COTERIE_HOME, made when missing.
 
     Raises:
         LogCorrupt: the file was changed, or signed with another key.
@@ -43,17 +43,6 @@ class Witness:
         for heads, mac in self._lines():
             self.seen.update(heads)
             self._last = mac
-        make_folder(path.parent)
-        # What was seen becomes one line, so that the file does not grow for ever.
-        self._last = self._mac("", self.seen)
-        write_durably(path, self._line(self.seen, self._last))
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-
-    def note(self, heads: Heads) -> None:
-        """These runs have come so far."""
-        self._last = self._mac(self._last, heads)
-        os.write(self._file, self._line(heads, self._last))
-        self.seen.update(heads)
 
     def missing(self, found: Heads, hash_of: Mapping[tuple[str, int], str]) -> list[str]:
         """What the witness has seen and the log does not have, a sentence each.
@@ -71,9 +60,6 @@ class Witness:
             elif hash_of.get((run, seq), hashed) != hashed:
                 said.append(f"run {run!r}, fact {seq}: the witness saw another one")
         return said
-
-    def close(self) -> None:
-        os.close(self._file)
 
     def _lines(self) -> Iterator[tuple[dict[str, tuple[int, str]], str]]:
         before = ""
@@ -93,6 +79,46 @@ class Witness:
 
     def _mac(self, before: str, heads: Heads) -> str:
         return hmac.digest(self._key, to_json([before, sorted(heads.items())]), "sha256").hex()
+
+
+class Witness(WitnessFile):
+    """Appends what was committed to its file, which is made when missing. See `WitnessFile`."""
+
+    def __init__(self, path: Path, key: bytes | None = None) -> None:
+        super().__init__(path, key)
+        make_folder(path.parent)
+        # What was seen becomes one line, so that the file does not grow for ever.
+        self._last = self._mac("", self.seen)
+        write_durably(path, self._line(self.seen, self._last))
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._broken = False  # part of a line may stand at the end, and nothing may follow it
+
+    def note(self, heads: Heads) -> None:
+        """These runs have come so far.
+
+        Raises:
+            LogUnavailable: it cannot be written, now or before; opened anew, it goes on from its last whole line.
+        """
+        mac = self._mac(self._last, heads)
+        self._append(self._line(heads, mac))
+        self._last = mac
+        self.seen.update(heads)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _append(self, line: bytes) -> None:
+        why = "an earlier line could not be"
+        try:
+            written = 0 if self._broken else os.write(self._file, line)
+        except OSError as error:
+            written, why = 0, error.strerror or str(error)
+        if written == len(line):
+            return
+        self._broken = True
+        if written:
+            why = f"the disk took {written} of {len(line)} bytes"
+        raise LogUnavailable(f"the witness {self.path} cannot be written: {why}; make room on its disk, then resume")
 
     def _line(self, heads: Heads, mac: str) -> bytes:
         return to_json({"heads": dict(heads), "mac": mac}) + b"\n"

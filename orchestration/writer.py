@@ -90,7 +90,7 @@ class WriterThread:
 
     Args:
         soon: has something called on the event loop, from the event loop.
-        committed, rolled_back: called on the thread after each transaction, before anybody is told.
+        committed, rolled_back: called after each transaction, the latter with its error, before anybody is told.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class WriterThread:
         open_database: Callable[[], Database],
         soon: Callable[[Callable[[], object]], object],
         committed: Callable[[], None],
-        rolled_back: Callable[[], None],
+        rolled_back: Callable[[BaseException], None],
     ) -> None:
         self._open = open_database
         self._soon = soon
@@ -240,13 +240,20 @@ class WriterThread:
         except BlockingIOError:
             raise
         except Exception as error:  # noqa: BLE001 - told to everybody whose write it held
-            self._rolled_back()
+            self._rolled_back(error)
             for job in writes:
                 job.reply.fail(error)
             return
         self._seconds += WEIGHT * (time.monotonic() - began - self._seconds)
-        self._committed()
-        _tell(written, here=not wait)
+        _tell(written, self._kept(), here=not wait)
+
+    def _kept(self) -> Exception | None:
+        """The transaction is on the disk; what kept its witness, where there is one, from being told so."""
+        try:
+            self._committed()
+        except LogUnavailable as error:
+            return error
+        return None
 
     def _commit_together(self, database: Database, together: Together, waiting: list[Job]) -> None:
         """One transaction for the actions, for the writes that come meanwhile, and for the last one."""
@@ -265,16 +272,16 @@ class WriterThread:
                 written = [job for job in joined if _written(job, hot(connection))]
                 last(hot(connection))
         except Exception as error:  # noqa: BLE001 - told to whoever asked
-            self._rolled_back()
+            self._rolled_back(error)
             if isinstance(error, _GivenUp):
                 together.reply.give(None)
             else:
                 together.reply.fail(error)
             self._commit(database, joined)  # what had only joined is written without it
         else:
-            self._committed()
-            _tell(written, here=False)
-            together.reply.give(None)
+            unwitnessed = self._kept()
+            _tell(written, unwitnessed, here=False)
+            together.reply.post(together.reply.done, None, unwitnessed)
         self._round(database, later)
 
     def _join(
@@ -299,12 +306,12 @@ class _GivenUp(Exception):
     """Unwinds a transaction that is not wanted any more; never leaves this file."""
 
 
-def _tell(written: list[Write], here: bool) -> None:
+def _tell(written: list[Write], error: Exception | None, here: bool) -> None:
     """All that were written together are told together: waking the event loop costs as much as a statement."""
 
     def tell() -> None:
         for job in written:
-            job.reply.done(None, None)
+            job.reply.done(None, error)
 
     if here:
         tell()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from coterie.agents import Confidence, DecisionClassifier, Message, migrate
+from coterie.agents import Confidence, DecisionClassifier, Failure, Message, migrate
 from coterie.agents.engine import Engine
 from coterie.agents.errors import MessageError
 from coterie.agents.promotion import promote
@@ -167,6 +167,52 @@ async def test_a_field_with_a_default_may_come(place: Path) -> None:
     async with Runtime(log=place) as runtime:
         run = await runtime.resume_run(noting(new, answer), identity)
         assert (await run.result()).model_dump() == {"text": "x", "length": 0}
+
+
+class Told(Message):
+    """`Text` under another name."""
+
+    schema_name = "Text"
+    text: str
+
+
+async def test_a_class_may_be_renamed(place: Path) -> None:
+    """With `schema_name` it is the type that rows, nodes and edges were written with, alone, in lists and in unions."""
+
+    def desk(kind: Any, answers: bool) -> Flow[Any, Any]:
+        async def split(told: Any) -> Any:
+            return [told]
+
+        async def pick(told: Any) -> Any:
+            return told[0]
+
+        async def last(told: Any) -> Any:
+            if not answers:
+                await anyio.sleep_forever()
+            return told
+
+        async def other(told: Any) -> Any:
+            return told
+
+        forms = {split: (kind, list[kind]), pick: (list[kind], kind | Failure), last: (kind, kind)}
+        for function, (takes, gives) in (forms | {other: (Failure, kind)}).items():
+            function.__annotations__ = {"told": takes, "return": gives}
+        first, second, third, fourth = map(node, (split, pick, last, other))
+        flow: Workflow[Any, Any] = Workflow("desk", kind, kind)
+        flow.start(first)
+        flow.edge(first, second)
+        flow.edge(second, third, on=kind)
+        flow.edge(second, fourth, on=Failure)
+        flow.end(third, fourth)
+        return flow.build()
+
+    async with Runtime(log=place) as runtime:
+        left = await runtime.start(desk(Text, answers=False), Text(text="x"))
+        while not any(fact.node == "last" for fact in left.facts() if isinstance(fact, TaskStarted)):
+            await anyio.sleep(0.001)
+    async with Runtime(log=place) as runtime:
+        run = await runtime.resume_run(desk(Told, answers=True), left.id)
+        assert await run.result() == Told(text="x")
 
 
 async def test_another_version_needs_a_migration(place: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import count, takewhile
 from pathlib import Path
@@ -163,10 +164,11 @@ traced = pytest.mark.skipif(not may_trace(), reason="strace is not installed, or
 
 
 def alone(folder: Path, name: str, *before: str) -> Performed:
-    """The desk's program in a process of its own, started by the command `before`."""
+    """The desk's program in a process of its own, started by the command `before`; what it says is in a file."""
     journal, log = folder / f"{name}.journal", str(folder / "log.db")
     command = [*before, sys.executable, "-m", "tests.orchestration.crashes.alone", str(folder), log, str(journal)]
-    exit_code = subprocess.run(command, cwd=ROOT, capture_output=True).returncode
+    with (folder / f"{name}.told").open("wb") as told:
+        exit_code = subprocess.run(command, cwd=ROOT, stdout=told, stderr=told).returncode
     return Performed(exit_code, entries(journal), seen(log, folder / f"{name}.seen"))
 
 
@@ -188,16 +190,19 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Returned:
     return returned
 
 
-def killed_at_system_call(folder: Path, number: int, prepared: bool, expected: Returned) -> CrashPoint | None:
-    """What became of the program that was killed at a thread's write of this number; None: it has fewer."""
+def injected(folder: Path, number: int, fate: str, prepared: bool) -> Performed:
+    """What the program does where `fate` befalls a thread's write of this number."""
     folder.mkdir()
     if prepared:
         Database(folder / "log.db").close()
     files = [part for name in ("log.db", "log.db-wal", "log.db-shm") for part in ("-P", str(folder / name))]
-    inject = f"inject={WRITES}:signal=KILL:when={number}"
-    killed = alone(
-        folder, "killed", "strace", "-f", "-qq", "-o", "/dev/null", *files, "-e", f"trace={WRITES}", "-e", inject
-    )
+    inject = ["-e", f"trace={WRITES}", "-e", f"inject={WRITES}:{fate}:when={number}"]
+    return alone(folder, "broken", "strace", "-f", "-qq", "-o", str(folder / "trace"), *files, *inject)
+
+
+def killed_at_system_call(folder: Path, number: int, prepared: bool, expected: Returned) -> CrashPoint | None:
+    """What became of the program that was killed at a thread's write of this number; None: it has fewer."""
+    killed = injected(folder, number, "signal=KILL", prepared)
     if killed.exit_code == 0:
         return None
     return judged((Kill("system-call", number),), [killed, resumed(folder)], expected)  # type: ignore[arg-type]
@@ -232,3 +237,44 @@ def test_a_kill_at_any_system_call_loses_and_repeats_nothing(
     found = killed_at(count(1), tmp_path, prepared, expected)
     assert [str(point) for point in found if not point.sound] == []
     assert len(found) > 100
+
+
+def refused_at(numbers: Iterable[int], folder: Path, error: str, expected: Returned) -> Iterator[CrashPoint]:
+    """What became of the program whose write of each number the system refuses, up to the first it does not reach."""
+    folder.mkdir()
+    for number in numbers:
+        place = folder / str(number)
+        broken = injected(place, number, f"error={error}", prepared=False)
+        if "INJECTED" not in (place / "trace").read_text(encoding="utf-8"):
+            return
+        last = resumed(place)
+        point = judged((Kill("system-call", number),), [broken, last], expected)  # type: ignore[arg-type]
+        yield replace(point, failed=complaint(broken, place) or last.failure)
+
+
+def complaint(broken: Performed, folder: Path) -> str | None:
+    """What is wrong with how a program ended that could not write; a check-point may wait, so it may also not end."""
+    told = (folder / "broken.told").read_text(encoding="utf-8").splitlines()
+    said = broken.exit_code == 1 and any(f"{folder / 'log.db'} cannot be used: " in line for line in told[-1:])
+    return None if said or broken.exit_code == 0 else f"exit code {broken.exit_code}, {told[-1:]}"
+
+
+@traced
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_a_system_call_that_fails_loses_and_repeats_nothing(error: str, tmp_path: Path, expected: Returned) -> None:
+    """At every so many writes and flushes of the log's files: the run stops with the cause, and is gone on with."""
+    found = list(refused_at(count(2, 29), tmp_path / error, error, expected))
+    assert [str(point) for point in found if not point.sound] == []
+    assert len(found) >= 3
+
+
+@traced
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_any_system_call_that_fails_loses_and_repeats_nothing(error: str, tmp_path: Path, expected: Returned) -> None:
+    """At each of them."""
+    found = list(refused_at(count(1), tmp_path / error, error, expected))
+    assert [str(point) for point in found if not point.sound] == []
+    assert len(found) > 80

@@ -1,4 +1,5 @@
-"""A log through its life, beside a plain model of it: starts, steps, crashes, answers, forks, prunes, in any order.
+"""A log through its life, beside a plain model of it: starts, steps, crashes, answers, forks, prunes, migrations, in
+any order.
 
 MACHINE_EXAMPLES sets how many lives are drawn.
 """
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from coterie.agents import Message
+from coterie.agents import Message, migrate
 from coterie.orchestration import Approve, Flow, Review, Run, Runtime, Workflow, node, scheduler
 from coterie.orchestration.database_log import DatabaseLog
 from coterie.orchestration.events import TaskFinished
@@ -34,20 +35,64 @@ class Text(Message):
     text: str
 
 
-def flow_of(reviewed: bool, allowed: int) -> Flow[Text, Text]:
+class Words(Message):
+    """The second version of the same stored type; what the first one said is in other fields."""
+
+    schema_name = "Text"
+    schema_version = 2
+    words: tuple[str, ...]
+
+
+class Length(Message):
+    """The third."""
+
+    schema_name = "Text"
+    schema_version = 3
+    words: tuple[str, ...]
+    length: int
+
+
+@migrate(Words, 1, 2)
+@migrate(Length, 1, 2)
+def split(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"words": list(fields["text"])}
+
+
+@migrate(Length, 2, 3)
+def count(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "length": len(fields["words"])}
+
+
+VERSIONS: tuple[type[Any], ...] = (Text, Words, Length)
+
+
+def written(kind: type[Any], text: str) -> Any:
+    """`text` as a message of that version."""
+    if kind is Text:
+        return Text(text=text)
+    return Words(words=tuple(text)) if kind is Words else Length(words=tuple(text), length=len(text))
+
+
+def spoken(message: Any) -> str:
+    """What a message of any version says."""
+    return message.text if isinstance(message, Text) else "".join(message.words)
+
+
+def flow_of(kind: type[Any], reviewed: bool, allowed: int) -> Flow[Any, Any]:
     """Three nodes in a row, perhaps with a person before the last; only the first `allowed` of them ever answer."""
 
     def step(position: int) -> Any:
-        async def work(told: Text) -> Text:
+        async def work(told: Any) -> Any:
             if position >= allowed:
                 await anyio.sleep_forever()
-            return Text(text=told.text + STEPS[position][0])
+            return written(kind, spoken(told) + STEPS[position][0])
 
+        work.__annotations__ = {"told": kind, "return": kind}
         return node(name=STEPS[position])(work)
 
     first, second, third = (step(position) for position in range(3))
-    desk = Review[Text, Text]("desk")
-    flow = Workflow("reviewed" if reviewed else "plain", Text, Text)
+    desk: Any = Review[kind, kind]("desk")  # type: ignore[valid-type]
+    flow = Workflow("reviewed" if reviewed else "plain", kind, kind)
     flow.start(first)
     flow.edge(first, second)
     flow.edge(second, desk if reviewed else third)
@@ -79,6 +124,12 @@ class Model:
     def tasks(self) -> list[str]:
         return [*STEPS[: min(self.done, 2)], *(["desk"] if self.answered else []), *STEPS[2 : self.done]]
 
+    @property
+    def said(self) -> list[str]:
+        """What each of the tasks answered; a person approves, which adds nothing."""
+        letters = ["" if task == "desk" else task[0] for task in self.tasks]
+        return [self.text + "".join(letters[: number + 1]) for number in range(len(letters))]
+
 
 class LogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
@@ -86,6 +137,7 @@ class LogMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.place = self.folder / "desk.db"
         self.runs: dict[str, Model] = {}
+        self.kind: type[Any] = Text
         self.life(lambda runtime: anyio.lowlevel.checkpoint(), crash=False)
 
     def teardown(self) -> None:
@@ -107,13 +159,21 @@ class LogMachine(RuleBasedStateMachine):
             with mock.patch.object(Run, "_suspend", nothing):
                 return anyio.run(live)
 
+    def flow(self, reviewed: bool, allowed: int) -> Flow[Any, Any]:
+        """The flow as the program of today has it."""
+        return flow_of(self.kind, reviewed, allowed)
+
     async def reached(self, run: Run[Any], model: Model) -> None:
-        """Wait until the run has done what its model says."""
+        """Wait until the run has done what its model says, and said what its steps make of its text."""
         with anyio.fail_after(10):
-            while [fact.task for fact in run.facts() if isinstance(fact, TaskFinished)] != model.tasks:
+            while [fact.task for fact in self.finished(run)] != model.tasks:
                 await anyio.sleep(0.0005)
             if model.state != "running":
                 await run.wait_settled()
+        assert [spoken(fact.output) for fact in self.finished(run)] == model.said
+
+    def finished(self, run: Run[Any]) -> list[TaskFinished]:
+        return [fact for fact in run.facts() if isinstance(fact, TaskFinished)]
 
     def chosen(self, data: st.DataObject, fits: Callable[[Model], bool]) -> str:
         return data.draw(st.sampled_from([run for run, model in self.runs.items() if fits(model)]))
@@ -123,7 +183,7 @@ class LogMachine(RuleBasedStateMachine):
         model = Model(reviewed, text.encode("utf-8", "replace").decode().replace("\0", ""), steps)
 
         async def work(runtime: Runtime) -> str:
-            run = await runtime.start(flow_of(reviewed, steps), Text(text=model.text))
+            run = await runtime.start(self.flow(reviewed, steps), written(self.kind, model.text))
             await self.reached(run, model)
             return run.id
 
@@ -138,7 +198,7 @@ class LogMachine(RuleBasedStateMachine):
         model.done += 1
 
         async def work(runtime: Runtime) -> None:
-            run = await runtime.resume_run(flow_of(model.reviewed, model.done), identity)
+            run = await runtime.resume_run(self.flow(model.reviewed, model.done), identity)
             await self.reached(run, model)
 
         self.life(work, crash)
@@ -151,7 +211,7 @@ class LogMachine(RuleBasedStateMachine):
         model = self.runs[identity]
 
         async def work(runtime: Runtime) -> None:
-            run = await runtime.resume_run(flow_of(True, 2), identity)
+            run = await runtime.resume_run(self.flow(True, 2), identity)
             await run.answer("desk", Approve())
             model.answered = True
             await self.reached(run, model)
@@ -167,11 +227,17 @@ class LogMachine(RuleBasedStateMachine):
         model = Model(old.reviewed, old.text, 1, forked_from=identity)
 
         async def work(runtime: Runtime) -> str:
-            run = await runtime.fork(flow_of(old.reviewed, 1), identity, before="second")
+            run = await runtime.fork(self.flow(old.reviewed, 1), identity, before="second")
             await self.reached(run, model)
             return run.id
 
         self.runs[self.life(work, crash)] = model
+
+    @precondition(lambda self: self.kind is not VERSIONS[-1])
+    @rule()
+    def migrate(self) -> None:
+        """The program has the next version of its message; what older ones wrote goes on, is forked and answered."""
+        self.kind = VERSIONS[VERSIONS.index(self.kind) + 1]
 
     @rule()
     def forget(self) -> None:
@@ -198,7 +264,7 @@ class LogMachine(RuleBasedStateMachine):
         """Everything that has not ended is taken up at once, and nothing is refused."""
 
         async def work(runtime: Runtime) -> Any:
-            return await runtime.resume(flow_of(True, 0), flow_of(False, 0))
+            return await runtime.resume(self.flow(True, 0), self.flow(False, 0))
 
         taken = self.life(work, crash=False)
         open_runs = {run for run, model in self.runs.items() if model.state != "finished"}

@@ -54,11 +54,12 @@ def upgrade() -> None:
     op.create_index("reviews_flow_queue", "reviews", ["flow", *queue])
     op.create_index("reviews_alike", "reviews", ["alike", *queue])
     op.create_index("reviews_release", "reviews", ["state", "release"])
-    for name, columns, condition in (
+    partial: tuple[tuple[str, list[Any], str], ...] = (
         ("claimed", ["claimed", "claimed_until"], "claimed IS NOT NULL"),
         ("role", ["role", "doubt", "kept"], "kept IS NOT NULL"),
         ("decided", ["flow", "node", text("decision DESC")], "decision IS NOT NULL"),
-    ):
+    )
+    for name, columns, condition in partial:
         some = text(condition)
         op.create_index(f"reviews_{name}", "reviews", columns, sqlite_where=some, postgresql_where=some)
     op.create_table(
