@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 SOURCES := $(shell find agents orchestration tuning cli -name '*.py' -o -name py.typed)
 
-.PHONY: demo test nightly lint bench clean help
+.PHONY: demo test nightly lint bench screens clean help
 
 demo: $(VENV)/.package  ## Install, fetch the base checkpoints, and answer questions about four invented companies
 	$(BIN)/coterie models fetch
@@ -28,6 +28,9 @@ bench: $(VENV)/.package  ## Measure orchestration and durability beside their pe
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/review.py
 	$(if $(TATQA),$(BIN)/python benchmarks/retrieval.py $(TATQA),@echo "retrieval was left out: give TATQA=folder with test_passages.jsonl and test_queries.jsonl")
+
+screens: $(VENV)/.package  ## Draw the pictures of docs/review.md anew
+	$(BIN)/python docs/review_screens.py
 
 $(VENV)/.dependencies: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

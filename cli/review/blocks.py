@@ -122,7 +122,12 @@ def _case(case: Case, *, hidden: bool) -> Iterator[Block]:
     if not case.lineage:
         return
     first = case.lineage[-1]
-    found = list(field_lines(first.message.fields))
+    itself = first.message.digest == case.item.proposal.digest
+    if itself and not hidden:
+        yield Block("CASE", lines(["the run began with the proposal itself"], "dim"))
+        return
+    kept_back = case.item.form.label_field if itself else None
+    found = list(field_lines({name: value for name, value in first.message.fields.items() if name != kept_back}))
     if len(case.lineage) > 1 and not hidden:
         count = len(case.lineage) - 1
         found.append(line(Piece(f"{count} more message{'s' * (count > 1)} led from it to the proposal: l", "dim")))
@@ -213,7 +218,7 @@ def _approving(item: Item) -> Iterator[Block]:
 
 def risk_line(item: Item) -> Line:
     """The order of the queue, in figures."""
-    doubt = "no model said" if item.doubt is None else share(item.doubt)
+    doubt = "unknown" if item.doubt is None else share(item.doubt)
     times = "never skipped" if not item.skipped else f"skipped {item.skipped} time{'s' * (item.skipped > 1)}"
     return joined([line(f"risk {item.risk:g}"), line(f"doubt {doubt}"), line(times)])
 

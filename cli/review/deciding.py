@@ -120,7 +120,8 @@ def _answer_batch(sitting: Sitting, state: State, given: Answer, words: str) -> 
     items = state.batch
     sitting.desk.answer_batch(items, given, seconds=sitting.seconds(state))
     done = {one.place for one in items}
-    kept = replace(state, marked=tuple(place for place in state.marked if place not in done))
+    marked = tuple(place for place in state.marked if place not in done)
+    kept = replace(state, marked=marked, passed=state.passed - done)
     kept = counted(kept, words.split(maxsplit=1)[0], len(items))
     return sitting.advance(kept, f"{words}: {len(items)} at once{_grace(items[0])}")
 

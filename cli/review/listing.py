@@ -8,11 +8,12 @@ from rich.text import Text
 from ...orchestration.review_items import Item
 from ..text import safe
 from .blocks import HIDDEN
-from .values import confidence, label_of, share
+from .values import confidence, label_of, share, spoken
 
 WIDE = 100  # columns from which runs and tasks are named in full
 RUN = 6  # characters of a run's id on narrower terminals
 LABEL = 24  # columns at most
+LONG = 200  # characters of a field
 WHY, CASE = 2, 3  # how they share the rest
 
 
@@ -37,7 +38,8 @@ def _told(item: Item) -> tuple[str, str, str, str]:
     """What is proposed, how sure the model is, why a person is asked, and what it is about."""
     if item.blind and item.form.labels:
         return HIDDEN.partition(" ")[0], "", "", item.about
+    about = item.about or ", ".join(spoken(value)[:LONG] for value in item.proposal.fields.values())
     sure = confidence(item)
     label = label_of(item) or item.proposal.type
     why = sorted(item.why, key=lambda one: "% sure" in one)  # what the column before it does not say comes first
-    return label, "-" if sure is None else share(sure), "; ".join(why), item.about
+    return label, "-" if sure is None else share(sure), "; ".join(why), about

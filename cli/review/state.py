@@ -109,7 +109,9 @@ class State:
         if self.view != "lineage":
             return ()
         if self.hidden:  # what the run began with says nothing of the proposal; what came after may
-            return self.case.lineage[-1:]
+            return tuple(
+                step for step in self.case.lineage[-1:] if step.message.digest != self.case.item.proposal.digest
+            )
         found: list[LineageStep | EvidenceItem] = []
         for step in self.case.lineage:
             found += [step, *(one for one in self.case.evidence if one.digest == step.message.digest)]

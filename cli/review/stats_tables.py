@@ -171,7 +171,7 @@ def _time(seconds: float | None) -> str:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.0f} %"
+    return f"{value:.0%}"
 
 
 def _of(rate: Rate) -> str:

@@ -20,10 +20,11 @@ from .form import describe, word_diff
 from .keymap import field_choices, keys_of
 from .page import PART, Block, KeyHint, Line, Page, Piece, cut, joined, line, lines, part
 from .state import Draft, State
-from .values import clock, confidence, share, shown, spoken, told, trust
+from .values import clock, confidence, is_confidence, share, shown, spoken, told, trust
 
 INPUT = "(input)"  # the task of what a run began with
 SAMPLES = 3  # of a batch that are shown with all their fields
+SAMPLE = 160  # characters of each of their texts
 SUMMARY = 60  # characters of what is not selected
 STORED = "What you do is stored before the next key is read: closing the terminal loses nothing."
 
@@ -168,8 +169,10 @@ def _batch(state: State) -> Iterator[Block]:
     for number, item in enumerate(state.batch):
         chosen = number == state.cursor
         head = line(f"{item.task} of run {item.run[:12]}")
-        about = [line(Piece(cut(item.about, 160, "l"), "model"))] if item.about else []
-        body = (*about, *field_lines(item.proposal.fields, 160)) if number < SAMPLES or chosen else ()
+        about = [line(Piece(_short(item.about, SAMPLE), "model"))] if item.about else []
+        told = {name: value for name, value in item.proposal.fields.items() if not is_confidence(item, value)}
+        fields = {name: _short(spoken(value), SAMPLE) for name, value in told.items()}
+        body = (*about, *field_lines(fields)) if number < SAMPLES or chosen else ()
         yield Block(f"{'> ' if chosen else ''}{number + 1} of {count}", (head, *body), selected=chosen)
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +138,20 @@ def test_a_blind_item_gives_nothing_away() -> None:
         said = "\n".join(told(page_of(reached(keys, blind=True), NOW)))
         assert not re.search("62%|31%|doubt|risk|objects|agrees|decided before|overlap|cited|in 20|less sure", said)
     assert "PROPOSED: hidden - choose first" in "\n".join(told(page_of(reached("", blind=True), NOW)))
+
+
+def test_a_blind_item_that_the_run_began_with_gives_nothing_away() -> None:
+    """Its label is kept back among the fields of the case, too, and so is the message itself."""
+    item = an_item(1, blind=True)
+    state = reached("", blind=True)
+    assert state.case is not None
+    start = replace(state.case.lineage[-1], message=item.proposal)
+    begun = replace(state, case=replace(state.case, lineage=(start,)))
+    assert "positive" not in "\n".join(told(page_of(begun, NOW))).replace("1 positive", "")
+    assert "Profit rose" in "\n".join(told(page_of(begun, NOW)))
+    assert "label:" not in "\n".join(told(page_of(begun.at("lineage"), NOW)))
+    shown = "\n".join(told(page_of(replace(begun, first="neutral"), NOW)))
+    assert "CASE: the run began with the proposal itself" in shown
 
 
 def test_plain_lines_say_only_what_is_new() -> None:

@@ -182,6 +182,14 @@ def test_a_blind_item_is_in_no_batch() -> None:
     assert [item.run for item in sitting.press("b").batch] == ["run0001", "run0003"]
 
 
+def test_what_was_skipped_and_then_decided_in_a_batch_is_not_brought_back() -> None:
+    """The end does not offer it."""
+    sitting = sat(3)
+    sitting.press("s", "b", "y")
+    assert sitting.state.passed == frozenset()
+    assert "you skipped none" in sitting.press("s").notice.text
+
+
 def test_marked_items_come_last_and_can_be_unmarked() -> None:
     """They are not forgotten."""
     sitting = sat(2)
