@@ -14,6 +14,7 @@ from .going_on import Taken, see_through
 from .logs import DEFAULT_LOG, FlowOption, JsonOption, LogOption, RunArgument, read_log, run_id
 from .target import flow_at
 from .typed_json import every_flow, pair, value_of
+from .who import ByOption, who
 
 
 def fork(
@@ -25,6 +26,7 @@ def fork(
     release: Annotated[
         list[str] | None, typer.Option(metavar="ROLE=DIGEST", help="The release that answers; empty: zero-shot.")
     ] = None,
+    by: ByOption = None,
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
@@ -37,7 +39,7 @@ def fork(
             reused = sum(isinstance(fact, TaskFinished) for fact in forked.facts())
             return Taken([forked], told={"forked_from": identity, "before": before, "reused": reused})
 
-        see_through(log, target, take, as_json)
+        see_through(log, target, take, as_json, who(by))
 
 
 fork.__doc__ = f"""Do a run anew from one of its nodes on; all that lies before or beside it is taken over.

@@ -33,15 +33,16 @@ class Taken:
 Take: TypeAlias = Callable[[Runtime], Awaitable[Taken]]
 
 
-def see_through(log: str, flow: Flow[Any, Any], take: Take, as_json: bool, wait: bool = False) -> None:
+def see_through(log: str, flow: Flow[Any, Any], take: Take, as_json: bool, by: str, wait: bool = False) -> None:
     """Take runs up, show them at work, and say how each ended.
 
     Args:
+        by: who asks for it; where the log names people, an operator must.
         wait: stay until people have decided at their desks what waits for them.
     """
     console = Console(stderr=as_json)
     try:
-        rows = anyio.run(_work, existing(log), flow, take, console, wait)
+        rows = anyio.run(_work, existing(log), flow, take, console, by, wait)
     except KeyboardInterrupt:
         console.print("interrupted; what was done is kept, and `coterie resume` goes on")
         leave(Exit.INTERRUPTED)
@@ -83,8 +84,11 @@ async def outcome(run: Run[Any]) -> dict[str, Any]:
         return {**row, "state": "failed", "reason": str(error)}
 
 
-async def _work(log: str, flow: Flow[Any, Any], take: Take, console: Console, wait: bool) -> list[dict[str, Any]]:
+async def _work(
+    log: str, flow: Flow[Any, Any], take: Take, console: Console, by: str, wait: bool
+) -> list[dict[str, Any]]:
     async with Runtime(log=log, flows=[flow]) as runtime:
+        await runtime.log.allow(by, "operate")
         taken = await take(runtime)
         if taken.runs:
             async with LiveRuns(console, total=len(taken.runs)) as view:

@@ -11,6 +11,7 @@ from .going_on import Taken, see_through
 from .logs import DEFAULT_LOG, FlowOption, GroupLogOption, JsonOption, LogOption, RunArgument, run_id
 from .target import flow_at
 from .typed_json import every_flow, pair, value_of
+from .who import ByOption, who
 
 
 def resume(
@@ -25,6 +26,7 @@ def resume(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until people have decided, by `coterie review`, what waits for them.")
     ] = False,
+    by: ByOption = None,
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
@@ -43,7 +45,7 @@ def resume(
             why = {name: str(error) for name, error in taken.refused.items()}
             return Taken(taken.runs, why | dict.fromkeys(taken.elsewhere, "another living process has it"))
 
-        see_through(log, target, take, as_json, wait)
+        see_through(log, target, take, as_json, who(by), wait)
 
 
 resume.__doc__ = f"""Go on with runs that were interrupted. What was done is not done again.
@@ -64,6 +66,7 @@ def retry_run(
     run: RunArgument,
     flow: FlowOption,
     log: GroupLogOption = None,
+    by: ByOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put the task that ended a run back to work, with all its attempts.
@@ -76,9 +79,9 @@ def retry_run(
         identity = run_id(place, run)
 
         async def take(runtime: Runtime) -> Taken:
-            return Taken([await runtime.retry(target, identity)])
+            return Taken([await runtime.retry(target, identity, by=who(by))])
 
-        see_through(place, target, take, as_json)
+        see_through(place, target, take, as_json, who(by))
 
 
 async def _settle(run: Run[Any], outputs: dict[str, str], again: list[str]) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..orchestration.database import Database
+from ..orchestration.decisions import allow
 from ..orchestration.queries import RunSummary, list_runs
 from ..orchestration.retention import Pruned, prune
 from .exits import EXIT_CODES, clear_errors
@@ -34,6 +35,7 @@ from .logs import (
     with_log,
 )
 from .text import safe
+from .who import ByOption, who
 
 STYLES = {"running": "cyan", "waiting": "yellow", "finished": "green", "failed": "red", "cancelled": "dim"}
 FIXED = {"run": 12, "state": 9, "started": 11, "took": 6, "facts": 5, "asked": 5}  # characters
@@ -79,6 +81,7 @@ def prune_old(
     log: GroupLogOption = None,
     flow: FlowName = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be forgotten.")] = False,
+    by: ByOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Forget ended runs. Those in which a person decided anything are kept, for training and for audits.
@@ -88,9 +91,11 @@ def prune_old(
     """
     with clear_errors():
         before, only = time.time() - seconds("--older", older), storable("--flow", flow)
+        operator = who(by)
 
         def work(database: Database) -> Pruned:
             with database.write() as connection:
+                allow(connection, operator, "operate")
                 return prune(connection, before, only, dry_run=dry_run)
 
         found = with_log(log or context.obj, work)

@@ -14,6 +14,7 @@ from ...agents.loading import load
 from ...orchestration.review_items import QueueFilter
 from ..exits import Exit, clear_errors, fail
 from ..logs import DEFAULT_LOG, FlowName, GroupLogOption, JsonOption, LogOption, existing, group_log, storable
+from ..who import ByOption, who
 from .desk import OpenDesk
 from .exchange import applied, line_of, listed, read_decisions
 from .keys import Keyboard
@@ -25,7 +26,6 @@ from .state import State
 from .stats import stats
 from .terminal import Painted, Told, ascii_only, sit, wants_plain
 from .views import page_of
-from .who import ByOption, reviewer
 
 
 class Applied(IntEnum):
@@ -63,7 +63,7 @@ def sit_down(
     if not sys.stdin.isatty():
         fail("nobody can press keys here; use `coterie review list --json` and `coterie review apply`", Exit.USAGE)
     with clear_errors(), open_desk(log, by, flow) as desk:
-        session = Session(desk, reviewer(by))
+        session = Session(desk, who(by))
         state, interrupted = _seated(session, session.open(QueueFilter(flow=flow)), plain=plain or wants_plain())
     _bid_farewell(state)
     if interrupted:
@@ -116,7 +116,7 @@ def apply_decisions(
     outcomes: Counter[str] = Counter()
     with clear_errors(), open_desk(log or context.obj, by, flow) as desk:
         given = read_decisions(_read(decisions))
-        for outcome in applied(desk, reviewer(by), given):
+        for outcome in applied(desk, who(by), given):
             outcomes[outcome["outcome"]] += 1
             typer.echo(line_of(outcome))
         left = desk.budget(QueueFilter(flow=flow)).left
@@ -130,7 +130,7 @@ def apply_decisions(
 def open_desk(place: str, by: str | None, flow: str | None) -> OpenDesk:
     """The desk over the log at `place`."""
     desk: OpenDesk = load("orchestration.review_desk").ReviewDesk(
-        existing(place), reviewer(by), flow=storable("--flow", flow)
+        existing(place), who(by), flow=storable("--flow", flow)
     )
     return desk
 

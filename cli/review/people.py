@@ -19,7 +19,7 @@ from ...orchestration.schema import people
 from ..exits import Exit, clear_errors, fail
 from ..logs import GroupLogOption, JsonOption, existing, storable
 from ..text import safe
-from .who import ByOption, reviewer
+from ..who import ByOption, who
 
 ROLES: tuple[Role, ...] = get_args(Role)
 NOBODY = "nobody is named: whoever can open this log may do everything; name yourself: --grant NAME:operator"
@@ -47,15 +47,15 @@ def name_people(
     with clear_errors():
         given = [_pair("--grant", one) for one in granted or ()]
         taken = [_pair("--withdraw", one) for one in withdrawn or ()]
-        who = reviewer(by)
+        asking = who(by)
         database = Database(existing(log or context.obj))
         try:
             with database.write() as connection:  # all of it or nothing
                 for name, role in given:
-                    grant(connection, who, name, role, time.time())
+                    grant(connection, asking, name, role, time.time())
                 for name, role in taken:
-                    withdraw(connection, who, name, role, time.time())
-            found = database.read(lambda connection: _named(connection, who))
+                    withdraw(connection, asking, name, role, time.time())
+            found = database.read(lambda connection: _named(connection, asking))
         finally:
             database.close()
     if as_json:
