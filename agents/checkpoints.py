@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 import platformdirs
 
 from .durable_files import write_durably
-from .errors import CheckpointNotFound, CheckpointRefused
+from .errors import CheckpointCorrupt, CheckpointNotFound, CheckpointRefused
 from .loading import load
 
 CONFIG = "config.json"
@@ -107,11 +108,32 @@ def installed(pin: PinnedCheckpoint) -> Path | None:
 
 def is_installed(pin: PinnedCheckpoint, folder: Path) -> bool:
     """Whether `folder` holds all of `pin`, and not of an earlier pin under the same name."""
+    return _sealed_weights(pin, folder) is not None
+
+
+def check_weights(pin: PinnedCheckpoint, folder: Path) -> Path:
+    """`folder`, whose weights are those that were unpacked. Blocks; weights that have not changed are not read again.
+
+    Raises:
+        CheckpointCorrupt: they are not; the folder has been deleted.
+    """
+    sealed, found = _sealed_weights(pin, folder), weights_digest(folder)
+    if sealed is not None and found != sealed:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise CheckpointCorrupt(folder, found, sealed)
+    return folder
+
+
+def _sealed_weights(pin: PinnedCheckpoint, folder: Path) -> str | None:
+    """The digest that the weights of `pin` had when they were unpacked; None: they are not there."""
     try:
         marker: Any = json.loads((folder / "pin.json").read_bytes())
     except (OSError, ValueError):
-        return False
-    return isinstance(marker, dict) and marker.get("sha256") == pin.sha256
+        return None
+    if not isinstance(marker, dict) or marker.get("sha256") != pin.sha256:
+        return None
+    weights = marker.get("weights")
+    return weights if isinstance(weights, str) else None
 
 
 def locate(base: str, progress: Progress = unheard) -> Path:
@@ -126,12 +148,12 @@ def locate(base: str, progress: Progress = unheard) -> Path:
         CheckpointNotFound: there is nothing of that name here.
         CheckpointRefused: there is, but loading it would run code.
         CheckpointFetchFailed: a pinned base cannot be fetched; the text says what to do without network.
-        CheckpointCorrupt: what was fetched is not what was pinned.
+        CheckpointCorrupt: what was fetched is not what was pinned, or its weights have changed since.
         StorageError: the home folder cannot be written.
     """
     pin = _pinned(base)
     if pin is not None:
-        return installed(pin) or _install(pin, progress)
+        return check_weights(pin, installed(pin) or _install(pin, progress))
     folder = Path(base).expanduser()
     if folder.is_dir():
         check_folder(folder)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .checkpoints import BLOCK, PinnedCheckpoint, Progress, file_digest, is_installed
+from .checkpoints import BLOCK, PinnedCheckpoint, Progress, file_digest, is_installed, weights_digest
 from .child_process import Ended, check_still_wanted, run_watched
 from .durable_files import make_folder, sync_folder
 from .errors import CheckpointCorrupt, CheckpointError, CheckpointFetchFailed, StorageError
@@ -147,8 +147,9 @@ def _convert(pin: PinnedCheckpoint, gguf: Path, folder: Path, progress: Progress
 
 
 def _seal(pin: PinnedCheckpoint, folder: Path) -> None:
-    """Writes which pin this is: the mark of a complete checkpoint."""
-    (folder / "pin.json").write_text(json.dumps({"requirement": pin.requirement, "sha256": pin.sha256}))
+    """Writes which pin this is, and what its weights are: the mark of a complete checkpoint."""
+    marker = {"requirement": pin.requirement, "sha256": pin.sha256, "weights": weights_digest(folder)}
+    (folder / "pin.json").write_text(json.dumps(marker))
     sync_folder(folder)
 
 

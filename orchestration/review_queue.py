@@ -7,7 +7,7 @@ transaction that the caller has opened.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import from_json
@@ -129,10 +129,9 @@ def _is_free(row: ReviewRow, by: str, now: float) -> bool:
 
 def _first(connection: Connection, chosen: Select[Any], skip: Collection[tuple[str, str]]) -> ReviewRow | None:
     """The first of the rows that `chosen` gives but for those to `skip`, of which only the places are read."""
-    places = connection.execute(
-        chosen.with_only_columns(reviews.c.run, reviews.c.task), execution_options={"yield_per": PAGE}
-    )
-    place = next((place for place in map(tuple, places) if place not in skip), None)
+    placed = chosen.with_only_columns(reviews.c.run, reviews.c.task)
+    with connection.execute(placed, execution_options={"yield_per": PAGE}) as places:  # of which most are not read
+        place = next((place for place in map(tuple, places) if place not in skip), None)
     return None if place is None else one(hot(connection), *place)
 
 
@@ -208,13 +207,14 @@ def together(connection: Connection, row: ReviewRow, by: str, now: float) -> lis
     verdicts = from_json(row.asking)["rules"]
     found = [row]
     chosen = _ordered(same, ALL).with_only_columns(reviews.c.run, reviews.c.task, reviews.c.asking, reviews.c.text)
-    for run, task, asking, text in connection.execute(chosen.limit(COMPARED), execution_options={"yield_per": PAGE}):
-        if len(found) == TOGETHER:
-            break
-        if (run, task) == (row.run, row.task) or from_json(asking)["rules"] != verdicts:
-            continue
-        if similarity(text, row.text, ALIKE) >= ALIKE and (other := one(hot(connection), run, task)) is not None:
-            found.append(other)
+    with connection.execute(chosen.limit(COMPARED), execution_options={"yield_per": PAGE}) as compared:
+        for run, task, asking, text in compared:
+            if len(found) == TOGETHER:
+                break
+            if (run, task) == (row.run, row.task) or from_json(asking)["rules"] != verdicts:
+                continue
+            if similarity(text, row.text, ALIKE) >= ALIKE and (other := one(hot(connection), run, task)) is not None:
+                found.append(other)
     return found
 
 

@@ -139,8 +139,9 @@ def open_again(hot: Hot, run: str, task: str, at: float) -> None:
     for row in held_of_run(hot, run):
         if row.task == task:
             forget(hot, run, task)
-            deadline = None if row.deadline is None else at + row.deadline - row.asked
-            insert(hot, row._replace(**WAITING, closed=None, asked=at, deadline=deadline))
+            seconds = from_json(row.asking).get("deadline")
+            deadline = None if seconds is None else at + seconds
+            insert(hot, row._replace(**WAITING, closed=None, deadline=deadline))
         elif row.state == "ended":
             put(hot, row, state="open" if row.decision is None else "answered", closed=None)
 
@@ -160,7 +161,12 @@ def row_from(event: ReviewRequested, about: About, digest: str) -> ReviewRow:
         asked=event.at,
         deadline=None if asking.deadline is None else event.at + asking.deadline,
         asking=to_json(
-            {"why": asking.why, "rules": [*map(RuleVerdict._asdict, asking.rules)], "case": asking.case}
+            {
+                "why": asking.why,
+                "rules": [*map(RuleVerdict._asdict, asking.rules)],
+                "case": asking.case,
+                "deadline": asking.deadline,
+            }
         ).decode(),
         proposed=asking.label,
         risk=asking.risk,

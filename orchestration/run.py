@@ -555,18 +555,14 @@ class Run(Generic[Out]):
             self._break(error)
             raise
         self._publish(facts)
-        return _caused(commands, cause)
+        return commands if cause is None else _caused(commands, cause)
 
     def _advanced(self, *happened: Event) -> tuple[list[Command], list[Event]]:
         """The commands that follow from `happened`, and all facts to commit."""
         commands = advance(self._state, happened[-1])
-        # Known before it is in the log, so that whoever reads a request there can answer it at once.
-        self.reviews.tasks |= {command.task.id: command.task for command in commands if isinstance(command, AskReview)}
-        self._unknown.update((command.task.id, command.task) for command in commands if isinstance(command, AskEffect))
         facts = list(happened)
-        for task in self._withdrawn(commands):
-            facts.append(ReviewWithdrawn(self.id, self._seq + 1, happened[-1].at, task.id, task.node))
-            self._seq += 1
+        if rare := [command for command in commands if type(command) is not RunTask]:  # most steps lead only to work
+            facts += self._noted(rare, happened[-1].at)
         for command in commands:
             fact = consequence(command, self.id, self._seq + 1, happened[-1].at)
             if fact is not None:
@@ -575,12 +571,19 @@ class Run(Generic[Out]):
         self._facts += facts
         return commands, facts
 
-    def _withdrawn(self, commands: Sequence[Command]) -> list[Task]:
-        """The reviews that nobody need answer any more, although the run goes on."""
+    def _noted(self, commands: Sequence[Command], at: float) -> list[Event]:
+        """What people are asked from now on, and facts about what nobody need answer any more while the run goes on."""
+        # Known before it is in the log, so that whoever reads a request there can answer it at once.
+        self.reviews.tasks |= {command.task.id: command.task for command in commands if isinstance(command, AskReview)}
+        self._unknown |= {command.task.id: command.task for command in commands if isinstance(command, AskEffect)}
         if self._state.ended:
             return []
         names = [name for command in commands if isinstance(command, CancelTasks) for name in command.tasks]
-        return [task for name in names if (task := self.reviews.withdraw(name)) is not None]
+        facts: list[Event] = []
+        for task in filter(None, map(self.reviews.withdraw, names)):
+            self._seq += 1
+            facts.append(ReviewWithdrawn(self.id, self._seq, at, task.id, task.node))
+        return facts
 
     def _publish(self, facts: Sequence[Event]) -> None:
         self._published = max(self._published, facts[-1].seq)

@@ -220,10 +220,12 @@ class Runtime:
 
         Raises:
             RunError: no task ended the run; see also `resume_run`.
+            NotAllowed: the log names people, and `by` may not operate.
         """
         group = self._opened()
         if self._has(run):
             raise RunError(f"run {run!r} is at work; only a run that a task has ended can be retried")
+        await self.log.allow(by, "operate")
         taken = await self._read(flow, run, pin=False)
         try:
             commands = await taken.retry(by)

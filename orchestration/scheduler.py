@@ -300,7 +300,10 @@ class _Step:
         given = self.given(scope, task_id, name) if scope.flow.given[name] else {}
         task = Task(task_id, name, scope.flow, scope, message, given)
         self.state.tasks[task_id] = task
-        self.open(task)
+        if isinstance(node, Review):
+            self.open(task)
+        else:
+            self.state.ready.append((task, 0.0))
 
     def open(self, task: Task) -> None:
         """A person is asked, or the task is ready."""

@@ -370,3 +370,19 @@ def test_importing_checkpoints_is_light() -> None:
     """Neither torch nor numpy nor the hub's client is imported with the description of where weights lie."""
     script = "import sys, coterie.agents.checkpoints; print({'torch', 'numpy', 'huggingface_hub'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "set()"
+
+
+def test_weights_that_were_changed_since_are_refused_and_deleted(
+    pin: PinnedCheckpoint, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One flipped byte is enough; fetching again mends it."""
+    monkeypatch.setattr(checkpoints, "PINNED", (pin,))
+    weights = next(locate("tiny").glob("*.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointCorrupt, match=r"tiny has sha256 .*refused and deleted. Fetch it again"):
+        locate("tiny")
+    assert checkpoints.installed(pin) is None
+    assert fetch("tiny").is_dir()
+    locate("tiny")

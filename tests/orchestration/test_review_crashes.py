@@ -59,8 +59,11 @@ def exit_code(target: Callable[..., None], *arguments: object) -> int | None:
 
 
 @pytest.mark.timeout(300)
-def test_a_desk_that_is_killed_at_any_of_its_writes_loses_nothing_that_it_told(database: str, tmp_path: Path) -> None:
+def test_a_desk_that_is_killed_at_any_of_its_writes_loses_nothing_that_it_told(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it had told is in the log, half of nothing is, and whoever comes next finds the question or its answer."""
+    monkeypatch.chdir(tmp_path)  # where the flow leaves its traces
     kills = 0
     for point in ("commit-due", "committed"):
         for number in count(1):

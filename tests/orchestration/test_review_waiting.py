@@ -12,17 +12,20 @@ from coterie.orchestration import (
     Approve,
     Choose,
     Flow,
+    Reject,
     Review,
     ReviewOverdue,
+    RunFailed,
     Runtime,
     Workflow,
     node,
     replay,
     run_reviews,
 )
+from coterie.orchestration import run as run_shell
 from coterie.orchestration.errors import LogError, ReviewTaken
 from coterie.orchestration.events import ReviewWithdrawn
-from coterie.orchestration.queries import RunFilter, list_runs
+from coterie.orchestration.queries import RunFilter, list_runs, verify
 from coterie.orchestration.review_desk import ReviewDesk
 from coterie.orchestration.review_items import EditFields
 from tests.orchestration.desks import (
@@ -52,11 +55,15 @@ class SlowClock:
     def time(self) -> float:
         return time.time() + self.ahead
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> SlowClock:
     clock = SlowClock()
-    monkeypatch.setattr(run_reviews, "time", clock)
+    for module in (run_shell, run_reviews):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -259,3 +266,26 @@ async def test_a_run_waits_thirty_days_and_fifty_restarts_for_one_answer(databas
     assert f'"label":"{result.label}"' in decision.body
     assert calls == ["one"]
     assert questions(database) == [0]
+
+
+@pytest.mark.anyio
+async def test_a_review_that_is_retried_has_its_whole_time_again(database: str, later: SlowClock) -> None:
+    """However long ago it was asked first, and as often as it is retried."""
+    flow = timed(DAY)
+    async with Runtime(log=database) as runtime:
+        (run,) = await waiting(runtime, flow, Headline(text="one"))
+        for _ in range(2):
+            await run.answer("desk", Reject(code="facts", by="anna"))
+            with pytest.raises(RunFailed, match="anna rejected"):
+                await run.result()
+            later.ahead += 2 * DAY
+            run = await runtime.retry(flow, run.id)
+            await run.wait_settled()
+            assert [request.task for request in run.pending] == ["desk"]
+        (row,) = stored_rows(database)
+        assert row.deadline is not None
+        assert later.time() < row.deadline < later.time() + DAY
+        await run.answer("desk", Approve(by="bob"))
+        assert (await run.result()).label == "positive"
+    with opened(database) as log:
+        assert log.read(verify).faults == []

@@ -61,6 +61,8 @@ def decide(log: str, run: str, task: str) -> None:
         item = desk.next()
         if item is not None and item.place == (run, task):
             desk.answer(item, ANSWERS[task], seconds=1.0)
+        elif item is not None:  # the run has gone on meanwhile
+            desk.release_claim(item)
 
 
 async def program(runtime: Runtime) -> Seen:
