@@ -13,12 +13,10 @@ from .page import Block, Line, Piece, cut, joined, line, lines
 from .state import State
 from .values import (
     alternatives,
-    budget,
     clock,
     confidence,
     is_confidence,
     label_of,
-    minutes,
     share,
     spoken,
     trust,
@@ -28,34 +26,6 @@ HIDDEN = "hidden - choose first"
 FIELD = 280  # characters of a field on an item's page
 QUOTE = 180  # characters of a passage on an item's page
 PASSAGES = 2  # on an item's page
-FILTERS = ("flow", "node", "role", "thread", "text")
-
-
-def title(state: State, now: float) -> Line:
-    """Which flow, which item, how many are left, and who has it."""
-    item = state.item
-    if item is None:
-        return joined([line(Piece("review", "strong")), line(budget(state.budget)), line(f"you are {state.by}")])
-    found = [
-        line(Piece("review ", "strong"), Piece(f"{cut(item.flow, 60, '?')}/{cut(item.node, 60, '?')}", "strong")),
-        line(f"item {state.number}, {budget(state.budget)}"),
-        line(f"claimed by {item.claimed_by}" if item.claimed_by else f"claimed by you ({state.by})"),
-        line(f"asked {minutes(now - item.asked)} ago"),
-    ]
-    if not state.hidden:  # both may follow from the proposal
-        doubt = "" if item.doubt is None else f", doubt {share(item.doubt)}"
-        found.append(line(f"risk {item.risk:g}{doubt}"))
-    if item.deadline is not None:
-        late = item.deadline < now
-        found.append(line(Piece("deadline is over" if late else f"due in {minutes(item.deadline - now)}", "bad")))
-    if item.place in state.marked:
-        found.append(line(Piece("marked", "note")))
-    if state.marked:
-        found.append(line(f"{len(state.marked)} marked"))
-    wanted = [f"{name} {getattr(state.wanted, name)!r}" for name in FILTERS if getattr(state.wanted, name) is not None]
-    if wanted:
-        found.append(line(Piece(f"only {', '.join(wanted)}", "note")))
-    return joined(found)
 
 
 def item_blocks(state: State, case: Case) -> Iterator[Block]:

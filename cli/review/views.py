@@ -14,9 +14,9 @@ from .blocks import (
     quoted,
     risk_line,
     rule_line,
-    title,
 )
 from .form import describe, word_diff
+from .header import title
 from .keymap import field_choices, keys_of
 from .page import PART, Block, KeyHint, Line, Page, Piece, cut, joined, line, lines, part
 from .state import Draft, State

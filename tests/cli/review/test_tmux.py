@@ -74,7 +74,7 @@ def scrolled_through(pane: Pane, footer: str) -> set[str]:
         while more in shown:
             before = shown
             pane.press(key)
-            shown = pane.wait(lambda now, before=before: now != before and "─── " in now)
+            shown = pane.wait(lambda now, before=before: now != before and now.count("\n───") == 2)
             found |= words(shown)
     return found
 
