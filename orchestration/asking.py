@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..agents.messages import Calibrated, Message
+from ..agents.messages import Calibrated, Message, Passage
 from .lots import drawn
-from .stored_texts import texts_in
 
 CASE = 1_000  # characters
 
@@ -100,9 +99,19 @@ def confidence_of(message: Message) -> float | None:
 
 
 def words_in(told: Any) -> str:
-    """The beginning of what a node was told, as one text."""
-    messages = [told] if isinstance(told, Message) else [one for one in told or () if isinstance(one, Message)]
-    return " ".join(text for one in messages for text in texts_in(one.model_dump(mode="json")))[:CASE]
+    """The beginning of what a node was told, as one text; without passages, which many cases share."""
+    return " ".join(_words(told))[:CASE]
+
+
+def _words(told: Any) -> Iterator[str]:
+    if isinstance(told, str):
+        yield told
+    elif isinstance(told, Message):
+        if not isinstance(told, Passage):
+            yield from _words(told.__dict__)
+    elif isinstance(told, Mapping | list | tuple):
+        for one in told.values() if isinstance(told, Mapping) else told:
+            yield from _words(one)
 
 
 def role_of(message: Message) -> str:

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from .decisions import allow, append
 from .errors import NoSuchReview, ReviewAnswerError
-from .field_faults import faults_of
 from .review_deciding import about, waiting
+from .review_form import faults_of
 from .review_items import Decision, EvidenceItem, Item, LineageStep
 from .review_rows import held, put
 from .statements import hot
@@ -45,7 +45,7 @@ def amend(
     allow(connection, by, "decide")
     message = step.message
     before = step.amended[-1].after if step.amended else message.fields
-    if faults := faults_of(step.schema, dict(fields)):
+    if faults := faults_of(step.schema, fields):
         told = "; ".join(f"{fault.field} {fault.problem}" for fault in faults)
         raise ReviewAnswerError(f"this is no {message.type}: {told}; nothing was stored")
     if dict(fields) == dict(before):

@@ -7,12 +7,25 @@ Figures count as one word, so that texts which differ only in them are alike. Th
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
 from rapidfuzz import fuzz
 
 WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+")
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a value as JSON has them, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from texts_in(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from texts_in(one)
 
 
 def group_of(text: str) -> str:

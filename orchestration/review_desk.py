@@ -18,12 +18,12 @@ from . import desk_checks, desk_notes, desk_undo, review_queue
 from .database import Database
 from .decisions import allow, take_turn
 from .errors import LogUnavailable, NoSuchReview, ReviewAnswerError
-from .field_faults import faults_of
 from .labels import label_text
 from .queries import decisions_since
 from .review_answers import Approve, Choose, Reject
 from .review_case import case_of
 from .review_deciding import answer, waiting
+from .review_form import faults_of
 from .review_items import Budget, Case, Decision, EditFields, EvidenceItem, FieldFault, Item, LineageStep, QueueFilter
 from .review_queue import CLAIM, Forms, Sought
 from .review_rows import ReviewRow, held, one, put
@@ -216,7 +216,7 @@ class ReviewDesk:
         """What is wrong with `fields` as a message of `type` in place of the proposal."""
         if type not in item.form.types:
             return [FieldFault("(type)", f"is {type}, but must be one of {', '.join(item.form.types) or 'none'}")]
-        return faults_of(item.form.types[type], dict(fields))
+        return faults_of(item.form.types[type], fields)
 
     def skip(self, item: Item, seconds: float = 0.0) -> Decision:
         """Leave the item to others, or for later."""

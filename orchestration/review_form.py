@@ -9,11 +9,12 @@ from typing import Any
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 
+from ..agents.loading import load
 from ..agents.messages import Message, Rejection
 from ..agents.type_forms import members
 from .edges import Catch, sources_of, targets_of
 from .review import CODES, Review
-from .review_items import ReviewForm
+from .review_items import FieldFault, JsonSchema, ReviewForm
 from .workflow import Flow
 
 CHOICES = 9  # labels that a key can choose
@@ -65,6 +66,12 @@ def read_form(definition: Mapping[str, Any], task: str, node: str) -> ReviewForm
     )
 
 
+def faults_of(schema: JsonSchema, fields: Mapping[str, Any]) -> list[FieldFault]:
+    """What is wrong with `fields` as a message of the type that `schema` describes; nothing: they fit."""
+    found: list[FieldFault] = load("orchestration.field_faults").faults_of(schema, dict(fields))
+    return found
+
+
 def flow_around(definition: Mapping[str, Any], task: str) -> Mapping[str, Any]:
     """The definition of the innermost flow that `task` stands in; "inner/desk#2" stands in the flow `inner`."""
     *around, _ = task.split("/")
@@ -90,7 +97,7 @@ def _causes(flow: Flow[Any, Any], review: str) -> Iterator[str]:
     for name in sorted(_downstream(flow, review)):
         policy = flow.policies.get(name)
         if policy is not None and policy.effect is not None:
-            yield f"{name!r} acts outside ({policy.effect}), which cannot be taken back"
+            yield f"{name!r} then acts outside, which nothing can undo"
 
 
 def _following(flow: Flow[Any, Any], name: str) -> set[str]:

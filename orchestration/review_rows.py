@@ -22,9 +22,8 @@ from .events import (
     TaskFailed,
     TaskRetried,
 )
-from .likeness import group_of
+from .likeness import group_of, texts_in
 from .statements import Hot
-from .stored_texts import texts_in
 
 ReviewState: TypeAlias = Literal["open", "answered", "closed", "ended"]
 """open: waits · answered: waits to be taken into its run · closed: its run has gone on · ended: with its run."""

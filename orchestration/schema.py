@@ -4,19 +4,12 @@ Messages are stored once, under the sha256 of their content; facts name them by 
 gaps, and each carries a hash over itself and the hash before it, so what was changed, left out or added shows.
 """
 
-from typing import Any
-
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, text
 
 REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData()
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """An index of the rows for which `condition` is true."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 runs = Table(
@@ -134,9 +127,9 @@ reviews = Table(
     Index("reviews_alike", "alike", "state", text("urgency DESC"), "agrees", "asked"),
     Index("reviews_release", "state", "release"),
     # Asking touches none of these: they hold what people have open, and what was decided.
-    Index("reviews_claimed", "claimed", "claimed_until", **_where("claimed IS NOT NULL")),
-    Index("reviews_role", "role", "doubt", "kept", **_where("kept IS NOT NULL")),
-    Index("reviews_decided", "flow", "node", text("decision DESC"), **_where("decision IS NOT NULL")),
+    Index("reviews_claimed", "claimed", "claimed_until"),  # of rows where claimed IS NOT NULL
+    Index("reviews_role", "role", "doubt", "kept"),  # of rows where kept IS NOT NULL
+    Index("reviews_decided", "flow", "node", text("decision DESC")),  # of rows where decision IS NOT NULL
 )
 
 decisions = Table(

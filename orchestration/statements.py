@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Boolean, Connection, Dialect, bindparam, case, cast, delete, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
+from ..agents.loading import load
 from .schema import definitions, facts, messages, reviews, runs
 
 
@@ -44,7 +45,7 @@ class Statements:
     """All of them, for one kind of database."""
 
     def __init__(self, dialect: Dialect) -> None:
-        insert: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+        insert: Any = sqlite.insert if dialect.name == "sqlite" else load("orchestration.postgresql_insert").insert
         self.new_definition = Statement(insert(definitions).on_conflict_do_nothing(), dialect)
         self.find_key = Statement(
             select(runs.c.id).where(runs.c.flow == bindparam("flow"), runs.c.key == bindparam("key")), dialect

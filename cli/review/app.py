@@ -2,7 +2,6 @@
 
 import sys
 from collections import Counter
-from contextlib import nullcontext
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,15 +16,9 @@ from ..logs import DEFAULT_LOG, FlowName, GroupLogOption, JsonOption, LogOption,
 from ..who import ByOption, who
 from .desk import OpenDesk
 from .exchange import applied, line_of, listed, read_decisions
-from .keys import Keyboard
 from .listing import waiting_table
 from .people import name_people
-from .plain import words
-from .session import Session
-from .state import State
 from .stats import stats
-from .terminal import Painted, Told, ascii_only, sit, wants_plain
-from .views import page_of
 
 
 class Applied(IntEnum):
@@ -63,9 +56,8 @@ def sit_down(
     if not sys.stdin.isatty():
         fail("nobody can press keys here; use `coterie review list --json` and `coterie review apply`", Exit.USAGE)
     with clear_errors(), open_desk(log, by, flow) as desk:
-        session = Session(desk, who(by))
-        state, interrupted = _seated(session, session.open(QueueFilter(flow=flow)), plain=plain or wants_plain())
-    _bid_farewell(state)
+        farewell, interrupted = load("cli.review.seat").take_seat(desk, who(by), QueueFilter(flow=flow), plain=plain)
+    typer.echo("\n".join(farewell))
     if interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
 
@@ -133,20 +125,6 @@ def open_desk(place: str, by: str | None, flow: str | None) -> OpenDesk:
         existing(place), who(by), flow=storable("--flow", flow)
     )
     return desk
-
-
-def _seated(session: Session, state: State, *, plain: bool) -> tuple[State, bool]:
-    keyboard, console = Keyboard(), Console()
-    painted = Painted(console, keyboard, ascii_only=ascii_only())
-    with nullcontext() if plain else painted.opened():
-        return sit(session, state, Told(console, keyboard) if plain else painted, keyboard)
-
-
-def _bid_farewell(state: State) -> None:
-    """What was done, and how to come back, on the screen that stays."""
-    for block in page_of(state.at("done"), 0.0).blocks:
-        for row in block.lines:
-            typer.echo(words(row))
 
 
 def _read(source: Path) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...orchestration.field_faults import faults_of
+from ...orchestration.review_form import faults_of
 from ...orchestration.review_items import EditFields, EvidenceItem, LineageStep
 from .deciding import answer
 from .form import MISSING, Unreadable, document, read_document, text_of, value_of
@@ -103,7 +103,7 @@ def compare(sitting: Sitting, state: State, key: str) -> State:
         faults = tuple(sitting.desk.check(item, draft.values, draft.type))
         idle = draft.type == item.form.approves_to and draft.values == draft.before
     else:
-        faults = tuple(faults_of(draft.schema, dict(draft.values)))
+        faults = tuple(faults_of(draft.schema, draft.values))
         idle = draft.values == draft.before
     checked = replace(state, draft=replace(draft, faults=faults))
     if faults:
