@@ -39,7 +39,7 @@ def resume(
         async def take(runtime: Runtime) -> Taken:
             if identity is not None:
                 one = await runtime.resume_run(target, identity, pin=pin)
-                await _settle(one, outputs, again or [])
+                await _settle(one, outputs, again or [], who(by))
                 return Taken([one])
             taken = await runtime.resume(target, pin=pin)
             why = {name: str(error) for name, error in taken.refused.items()}
@@ -84,7 +84,7 @@ def retry_run(
         see_through(place, target, take, as_json, who(by))
 
 
-async def _settle(run: Run[Any], outputs: dict[str, str], again: list[str]) -> None:
+async def _settle(run: Run[Any], outputs: dict[str, str], again: list[str], by: str) -> None:
     """Say of each effect in doubt what is true; nothing is said where one of the answers cannot be taken."""
     asked = {one.task: one.node for one in run.unknown}
     for task in (*outputs, *again):
@@ -98,6 +98,6 @@ async def _settle(run: Run[Any], outputs: dict[str, str], again: list[str]) -> N
         forms = [one.nodes[asked[task]].signature.produces for one in flows if asked[task] in one.nodes]
         values[task] = value_of("--happened", forms, body)
     for task, value in values.items():
-        await run.settle(task, happened=True, output=value)
+        await run.settle(task, happened=True, output=value, by=by)
     for task in again:
-        await run.settle(task, happened=False)
+        await run.settle(task, happened=False, by=by)

@@ -181,7 +181,9 @@ class Run(Generic[Out]):
 
         Raises:
             ReviewAnswerError: nobody asked about this task, or `output` is not what its node answers.
+            NotAllowed: the log names people, and `by` is no operator.
         """
+        await self._around.log.allow(by, "operate")
         asked = self._asked(task)
         expected = asked.flow.nodes[asked.node].signature.produces
         if happened and not is_instance(output, expected):
@@ -219,7 +221,7 @@ class Run(Generic[Out]):
         return self.reviews.node(task)
 
     async def wait_settled(self) -> None:
-        """Return when the run has ended, or when only people can make it go on."""
+        """Return when the run has ended, or when only people, or the end of a review's time, can make it go on."""
         while not (self._ended.is_set() or self._waits_for_people()):
             await self._change().wait()
 

@@ -11,7 +11,7 @@ from coterie.agents.registry import StoredMessage
 from coterie.orchestration import Flow, Given, Review, Runtime, Workflow, node
 from coterie.orchestration.database import Database
 from coterie.orchestration.queries import ShownFact, show
-from coterie.orchestration.review import Answer
+from coterie.orchestration.review_answers import Answer
 
 
 class Question(Message):

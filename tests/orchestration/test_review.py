@@ -268,7 +268,7 @@ async def test_a_join_with_a_time_limit_does_not_wait_for_people(log: Log) -> No
     flow: Workflow[Any, Any] = Workflow("flow", Draft, Publish)
     flow.start(two)
     flow.map(two, review)
-    flow.join(review, count, within=0.1)
+    flow.join(review, count, within=0.5)
     flow.end(count)
     built = flow.build()
     async with Runtime(log=log) as runtime:
