@@ -28,7 +28,7 @@ from coterie.agents.jsonlines import BadLine, read_objects
 from coterie.orchestration import Flow, Node, Review, Run, Runtime, Workflow
 from coterie.orchestration.review_answers import Approve, Choose
 from coterie.orchestration.review_desk import ReviewDesk
-from coterie.orchestration.training_rows import TrainingRow, correction_of
+from coterie.orchestration.training_items import TrainingRow
 
 LIMIT = 200  # headlines
 NEUTRAL = 0.1  # scores nearer to zero than this are neutral
@@ -150,7 +150,7 @@ def is_kept(row: TrainingRow, right: Mapping[str, str]) -> bool:
     wanted = right[str(row.inputs[0].fields["text"])]
     last = row.feedback[-1]
     before = last.before is not None and last.before["label"] == row.output.fields["label"]
-    corrected = correction_of(row)
+    corrected = row.correction
     return before and corrected is not None and corrected["label"] == wanted
 
 

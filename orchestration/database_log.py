@@ -29,8 +29,8 @@ from .review_items import ReviewForm
 from .run_rows import RunRows
 from .schema import definitions, runs, workers
 from .statements import Hot
+from .training_items import TrainingRow
 from .training_log import rows_of_role
-from .training_rows import TrainingRow
 from .witness import Witness
 from .writer import Call, Last, Reply, Together, Write, WriterThread
 

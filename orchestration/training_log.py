@@ -12,7 +12,8 @@ from .integrity import settle
 from .queries import decisions_since, show
 from .review_items import Decision
 from .schema import runs
-from .training_rows import TrainingRow, training_rows
+from .training_items import TrainingRow
+from .training_rows import training_rows
 
 
 def rows_of_role(connection: Connection, role: str | None = None, flow: str | None = None) -> Iterator[TrainingRow]:

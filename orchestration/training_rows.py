@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
 from math import inf
-from typing import Any, Literal
+from typing import Any
 
 from .integrity import ANSWERS, settle
 from .queries import ShownFact
 from .review_items import Act, Decision, ShownMessage
 from .task_facts import Turn, messages_in, nearest, role_of, turns_of
-
-Kind = Literal["gold", "approved", "edited", "rejected", "right", "wrong"]
+from .training_items import Feedback, Kind, TrainingRow
 
 KINDS: Mapping[Act, Kind] = {
     "amend": "gold",
@@ -26,38 +25,6 @@ KINDS: Mapping[Act, Kind] = {
     "edit": "edited",
     "reject": "rejected",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What one person said of a message."""
-
-    kind: Kind
-    by: str
-    at: float  # seconds since the epoch, UTC
-    why: str  # the code, else the reason; "" where none was given
-    before: Mapping[str, Any] | None  # fields, of a correction
-    after: Mapping[str, Any] | None
-    passage: str | None  # id of the one that is right or wrong
-    decision: int  # its number; 0: it was given inside a program, not at a desk
-    type: str | None = None  # of `after`, where it is another than the message's own
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRow:
-    """A message that a role made."""
-
-    run: str
-    task: str
-    index: int | None  # its position, where the task answered with a list
-    thread: str | None
-    role: str
-    weights: str  # digest of the release that made it
-    at: float  # seconds since the epoch, UTC
-    inputs: tuple[ShownMessage, ...]  # the items of lists, one after another
-    given: Mapping[str, ShownMessage]
-    output: ShownMessage
-    feedback: tuple[Feedback, ...] = ()  # in the order in which it was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +57,6 @@ def training_rows(
     for number, one in enumerate(made):
         if role is None or one.row.role == role:
             yield replace(one.row, feedback=tuple(said[number]))
-
-
-def correction_of(row: TrainingRow) -> Mapping[str, Any] | None:
-    """The fields that the row's message should have had, by the last who corrected it; None: nobody did.
-
-    An edit that sent on another type corrects the fields of the same names.
-    """
-    corrected = [one for one in row.feedback if one.kind in ("gold", "edited") and one.after is not None]
-    if not corrected:
-        return None
-    after = corrected[-1].after or {}
-    if corrected[-1].type is None:
-        return after
-    return {name: after.get(name, value) for name, value in row.output.fields.items()}
 
 
 def _made(run: str, thread: str | None, turn: Turn) -> Iterator[_Made]:

@@ -1,6 +1,7 @@
 """Facts as a reader sees them: of a real run of a small desk, and written by hand."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +11,9 @@ from coterie.agents import Message, Origin, Passage, ScriptedAgent
 from coterie.agents.registry import StoredMessage
 from coterie.orchestration import Flow, Given, Review, Runtime, Workflow, node
 from coterie.orchestration.database import Database
-from coterie.orchestration.queries import ShownFact, show
+from coterie.orchestration.queries import ShownFact, decisions_since, show
 from coterie.orchestration.review_answers import Answer
+from coterie.orchestration.review_items import Decision
 
 
 class Question(Message):
@@ -120,6 +122,15 @@ async def run_of(folder: Path, flow: Flow[Any, Any], message: Message, *answers:
     database = Database(place)
     try:
         return database.read(lambda connection: show(connection, run.id))
+    finally:
+        database.close()
+
+
+def decided_in(folder: Path) -> list[Decision]:
+    """What was decided in the log that `run_of` made, as of a run called "r"."""
+    database = Database(folder / "desk.db")
+    try:
+        return [replace(decision, run="r") for decision in database.read(decisions_since)]
     finally:
         database.close()
 

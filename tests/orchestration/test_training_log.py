@@ -11,7 +11,7 @@ from coterie.agents.errors import NotDurable
 from coterie.orchestration import Approve, MemoryLog, Runtime
 from coterie.orchestration.review_desk import ReviewDesk
 from coterie.orchestration.review_items import Case, LineageStep
-from coterie.orchestration.training_rows import TrainingRow, correction_of
+from coterie.orchestration.training_items import TrainingRow
 from tests.orchestration.shown_facts import QUESTION, desk
 
 
@@ -53,7 +53,7 @@ def test_an_amendment_reaches_exactly_the_role_that_made_the_message(database: s
     (feedback,) = corrected.feedback
     assert (feedback.kind, feedback.by, feedback.why) == ("gold", "anna", "it fell")
     assert feedback.before == {"of": "Down", "label": "good"}
-    assert feedback.after == correction_of(corrected) == {"of": "Down", "label": "bad"}
+    assert feedback.after == corrected.correction == {"of": "Down", "label": "bad"}
 
 
 def test_an_amendment_that_is_taken_back_teaches_nothing(database: str) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from coterie.orchestration import Approve, Edit, Reject
 from coterie.orchestration.review_items import Act, Decision
-from coterie.orchestration.training_rows import Feedback, TrainingRow, correction_of, training_rows
-from tests.orchestration.shown_facts import QUESTION, Facts, Publish, desk, message, run_of
+from coterie.orchestration.training_items import Feedback, TrainingRow
+from coterie.orchestration.training_rows import training_rows
+from tests.orchestration.shown_facts import QUESTION, Facts, Publish, decided_in, desk, message, run_of
 
 START = message("Question", text="start")
 MOOD = message("Mood", "mood", label="good", confidence=0.6)
@@ -49,7 +50,7 @@ def answered(kind: str, outcome: Any = None, **answer: Any) -> Facts:
 async def test_a_row_for_each_message_that_a_role_made(tmp_path: Path, anyio_backend: str) -> None:
     """With all that it saw; what plain code and people made, or handed on, is none."""
     facts = await run_of(tmp_path, desk(), QUESTION, ("person", Approve(by="anna")))
-    rows = {row.task: row for row in rows_of(facts)}
+    rows = {row.task: row for row in rows_of(facts, *decided_in(tmp_path))}
     assert {name: row.role for name, row in rows.items()} == {
         "search": "search",
         "lines[0]/mood": "mood",
@@ -69,22 +70,23 @@ async def test_a_row_for_each_message_that_a_role_made(tmp_path: Path, anyio_bac
 
 @pytest.mark.anyio
 async def test_answers_that_a_program_gave_count_like_those_of_a_desk(tmp_path: Path, anyio_backend: str) -> None:
-    """Their decision has the number 0."""
+    """They are decisions of the log, too."""
     edit = ("person", Edit(message=Publish(text="Better."), by="anna"))
-    (told,) = (row for row in rows_of(await run_of(tmp_path, desk(), QUESTION, edit)) if row.feedback)
+    facts = await run_of(tmp_path, desk(), QUESTION, edit)
+    (told,) = (row for row in rows_of(facts, *decided_in(tmp_path)) if row.feedback)
     (found,) = told.feedback
-    assert (found.kind, found.by, found.decision) == ("edited", "anna", 0)
+    assert (found.kind, found.by, found.decision) == ("edited", "anna", 1)
     assert (found.before, found.after, found.type) == (told.output.fields, {"text": "Better."}, "Publish")
-    assert correction_of(told) == {"text": "Better.", "citations": ["p1"]}
+    assert told.correction == {"text": "Better.", "citations": ["p1"]}
 
 
 @pytest.mark.anyio
 async def test_a_rejection_says_why(tmp_path: Path, anyio_backend: str) -> None:
     """And corrects nothing; the run failed with it."""
     facts = await run_of(tmp_path, desk(), QUESTION, ("person", Reject(reason="stale", by="anna")))
-    (told,) = (row for row in rows_of(facts) if row.feedback)
+    (told,) = (row for row in rows_of(facts, *decided_in(tmp_path)) if row.feedback)
     assert [(one.kind, one.why, one.after) for one in told.feedback] == [("rejected", "stale", None)]
-    assert correction_of(told) is None
+    assert told.correction is None
 
 
 def test_a_row_holds_lists_and_given_messages() -> None:
@@ -130,7 +132,7 @@ def test_the_last_amendment_is_the_gold_one() -> None:
     undo = decided(4, "undo", undoes=3)
     (row,) = rows_of(facts, three, undo, two, one)
     assert [change.after for change in row.feedback] == [{"label": "1"}, {"label": "2"}]
-    assert correction_of(row) == {"label": "2"}
+    assert row.correction == {"label": "2"}
     assert row.output.fields["label"] == "good"
 
 
@@ -140,7 +142,7 @@ def test_choosing_a_label_is_gold() -> None:
     (row,) = rows_of(reviewed(), decided(1, "choose", **body))
     (gold,) = row.feedback
     assert (gold.kind, gold.before, gold.after) == ("gold", MOOD["fields"], {"label": "bad", "confidence": 0.6})
-    assert correction_of(row) == gold.after
+    assert row.correction == gold.after
 
 
 def test_a_label_that_is_no_text_keeps_its_type() -> None:
@@ -148,7 +150,7 @@ def test_a_label_that_is_no_text_keeps_its_type() -> None:
     stars = message("Stars", "mood", stars=3)
     body = {"digest": stars["digest"], "field": "stars", "label": "4", "after": {"stars": 4}}
     (row,) = rows_of(reviewed(stars), decided(1, "choose", **body))
-    assert correction_of(row) == {"stars": 4}
+    assert row.correction == {"stars": 4}
 
 
 def test_an_edit_is_a_pair_and_a_rejection_has_its_code() -> None:
@@ -162,7 +164,7 @@ def test_an_edit_is_a_pair_and_a_rejection_has_its_code() -> None:
         Feedback("rejected", "ben", 1002.0, "stale", None, None, None, 2),
         Feedback("approved", "anna", 1003.0, "", None, None, None, 3),
     )
-    assert correction_of(row) == {"label": "bad"}
+    assert row.correction == {"label": "bad"}
 
 
 def test_answers_about_what_plain_code_proposed_land_nowhere() -> None:
@@ -195,7 +197,7 @@ def test_marks_are_on_the_retrievers_row() -> None:
     wrong, right = decided(1, "mark", right=False, why="old", **body), decided(2, "mark", right=True, **body)
     (row,) = rows_of(facts, wrong, right)
     assert [(one.kind, one.passage, one.why) for one in row.feedback] == [("wrong", "p1", "old"), ("right", "p1", "")]
-    assert correction_of(row) is None
+    assert row.correction is None
 
 
 def test_what_was_undone_refused_or_said_elsewhere_does_not_count() -> None:
@@ -223,7 +225,7 @@ def test_a_label_chosen_inside_a_program_is_gold(field: dict[str, str]) -> None:
     """Where the answer does not name the field, what was sent on shows it."""
     facts = answered("choose", message("Published", label="bad"), label="bad", **field)
     (row,) = rows_of(facts)
-    assert correction_of(row) == {"label": "bad", "confidence": 0.6}
+    assert row.correction == {"label": "bad", "confidence": 0.6}
 
 
 def test_an_answer_inside_a_program_and_an_amendment_are_told_in_order() -> None:
@@ -232,7 +234,7 @@ def test_an_answer_inside_a_program_and_an_amendment_are_told_in_order() -> None
     body = {"digest": MOOD["digest"], "after": {"label": "neutral"}}
     (row,) = rows_of(facts, _amend(1, "mood", None, body))
     assert [one.kind for one in row.feedback] == ["edited", "gold"]
-    assert correction_of(row) == {"label": "neutral"}
+    assert row.correction == {"label": "neutral"}
 
 
 def _amend(seq: int, task: str | None, index: int | None, body: dict[str, Any]) -> Decision:
@@ -265,7 +267,7 @@ def test_an_amendment_never_changes_rows_of_another_role(drawn: Any, data: st.Da
     role: Literal["a", "b"] | None = amended["origin"] and amended["origin"]["role"]
     changed = [row for row, old in zip(after, before, strict=True) if row != old]
     assert [row.role for row in changed] == ([] if role is None else [role])
-    assert all(row.output.digest == amended["digest"] and correction_of(row) == {"label": 9} for row in changed)
+    assert all(row.output.digest == amended["digest"] and row.correction == {"label": 9} for row in changed)
     if named and role is not None:
         assert [(row.task, row.index) for row in changed] == [(task, place)]
     for other in {"a", "b"} - {role}:
