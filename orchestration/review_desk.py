@@ -58,6 +58,7 @@ class ReviewDesk:
         self._database: Database | None = None
         self._forms = Forms()
         self._sought = Sought()
+        self._claimed_at = 0.0  # when the item that is shown was last claimed, seconds since the epoch
         self._alike: str | None = None  # group of what was decided last: its near-duplicates come next
         self._behind = ("", "")  # the item that waits behind the one that was shown last, or is it
         self._checked: set[tuple[str, str]] = set()  # items before which one with a known answer was shown
@@ -98,6 +99,7 @@ class ReviewDesk:
                 row = held(hot(connection), *found.place)
                 row = row if row == found else None  # else its run has just changed it
             claimed = put(hot(connection), row, claimed=self.by, claimed_until=now + CLAIM)
+            self._claimed_at = now
             (item,) = review_queue.items(connection, self._forms, [claimed], self.by, now)
             again = None
             if item.place not in self._checked:
@@ -250,6 +252,19 @@ class ReviewDesk:
     def waiting_release(self) -> list[Decision]:
         """What this person can still take back, latest first."""
         return self._read(lambda connection: desk_undo.undoable(connection, self.by))
+
+    def keep_claim(self, item: Item) -> None:
+        """Hold the item on, for somebody who is still at it; written rarely, so it may be said at every key."""
+
+        def work(connection: Connection) -> None:
+            row = held(hot(connection), *item.place)
+            if row is not None and row.state == "open" and row.claimed in (None, self.by):
+                put(hot(connection), row, claimed=self.by, claimed_until=now + CLAIM)
+
+        now = self._clock()
+        if not item.check and now > self._claimed_at + CLAIM / 2:
+            self._write(work)
+            self._claimed_at = now
 
     def release_claim(self, item: Item) -> None:
         """Let others have the item."""

@@ -71,8 +71,10 @@ class Session:
         return self._tried(quiet, lambda: handler(self._sitting, quiet, text), ends=question.name == "reason")
 
     def prepare(self, state: State) -> State:
-        """Read ahead what the next key will need: the budget, and the case that probably comes next."""
+        """Hold the item on, and read ahead what the next key will need: the budget, and what probably comes next."""
         desk = self._sitting.desk
+        if state.item is not None:
+            desk.keep_claim(state.item)
         fresh = replace(self._counted(state), undoable=self._sitting.undoable())
         if fresh.ahead is not None or fresh.item is None:
             return fresh

@@ -150,6 +150,24 @@ async def test_an_item_that_somebody_has_open_is_not_given_to_others_until_their
 
 
 @pytest.mark.anyio
+async def test_an_item_is_held_on_for_somebody_who_is_still_at_it(database: str) -> None:
+    """As long as they press a key now and then; what somebody else has taken meanwhile is theirs."""
+    clock = Clock(NOW)
+    await left(database, moods(), UNSURE)
+    with ReviewDesk(database, "anna", clock=clock) as anna, ReviewDesk(database, "bob", clock=clock) as bob:
+        mine = anna.next()
+        assert mine is not None
+        for _ in range(4):
+            clock.now += CLAIM * 0.6
+            anna.keep_claim(mine)
+            assert bob.next() is None
+        clock.now += CLAIM + 1
+        assert bob.next() is not None
+        anna.keep_claim(mine)
+        assert anna.item(*mine.place).claimed_by == "bob"
+
+
+@pytest.mark.anyio
 async def test_the_same_item_opens_again_at_the_same_persons_desk(database: str) -> None:
     """Even where something more urgent has come meanwhile."""
     flow = moods()

@@ -113,6 +113,7 @@ class FakeDesk:
         self.amended: dict[str, tuple[Amendment, ...]] = {}
         self.marks: dict[int, bool] = {}
         self.calls: list[str] = []
+        self.kept: list[tuple[str, str]] = []  # items that were held on
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +193,9 @@ class FakeDesk:
         del self.taken[-len(items) :]
         self.taken.append((decisions, list(items)))
         return decisions
+
+    def keep_claim(self, item: Item) -> None:
+        self.kept.append(item.place)
 
     def release_claim(self, item: Item) -> None:
         self.claimed.discard(item.place)

@@ -343,3 +343,12 @@ def test_ending_between_any_two_keys_loses_nothing() -> None:
         assert sitting.acts == whole.acts[: len(sitting.acts)]
         if sitting.state.item is not None and sitting.state.passed == frozenset() and not sitting.state.marked:
             assert again.item == sitting.state.item
+
+
+def test_what_is_shown_is_held_on_at_every_key() -> None:
+    """So that nobody else is given it while somebody is at it."""
+    sitting = sat(2)
+    sitting.state = sitting.session.prepare(sitting.state)
+    sitting.press("a")
+    sitting.state = sitting.session.prepare(sitting.state)
+    assert sitting.desk.kept == [("run0001", "desk"), ("run0002", "desk")]
