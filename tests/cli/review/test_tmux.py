@@ -301,3 +301,32 @@ def test_marks_filter_batch_and_the_other_keys(server: Server, copy: Path) -> No
     assert acts(copy)[4:] == ["undo", "undo"]
     pane.press("C-c")
     pane.wait(lambda _: pane.asked("pane_dead_status") == "130", "its end with 130")
+
+
+def test_parts_of_a_long_text_and_keys_of_the_form(server: Server, copy: Path, tmp_path: Path) -> None:
+    """`>` and `<` turn the parts; `d` leaves a field out; `t` and `r` say what they can do."""
+    long = server.open(make_hostile_log(tmp_path / "long.db", "a long text " * 800), 80, 24)
+    long.see(ITEM)
+    long.press("l")
+    long.see("part 1 of 3")
+    long.press(">")
+    long.see("part 2 of 3")
+    long.press("<")
+    long.see("part 1 of 3")
+    long.press("Escape", "a")
+    long.see("r look again")
+    long.press("r")
+    long.see("looked again")
+    form = server.open(copy, 80, 24)
+    form.see(ITEM)
+    form.press("e")
+    form.see("y check and compare")
+    form.press("d")
+    form.see("label is left out")
+    form.press("t")
+    form.see("t: not now, there is one type only")
+    form.press("y")
+    form.see("refused because of label; nothing was stored")
+    form.press("Escape")
+    form.see("the edit is given up; nothing was stored")
+    assert acts(copy) == []
