@@ -157,7 +157,7 @@ def first_page(times: Times, command: list[str]) -> None:
         seen("coterie review, first page", rb"save and quit")
         began = time.perf_counter()
         os.write(terminal, b"?")  # which is there on a blind item, too
-        seen("a key through the terminal", rb"Enter alone")
+        seen("a key through the terminal", rb"further up")
         os.write(terminal, b"q")
         until(terminal, rb"come back", command)
     finally:

@@ -17,8 +17,10 @@ PAST = {"approve": "approved", "choose": "relabelled", "edit": "edited", "reject
 def answer(sitting: Sitting, state: State, given: Answer, act: str) -> State:
     """Store an answer to the item that is shown, and go on to the next."""
     item = _item(state)
-    sitting.desk.answer(item, given, seconds=sitting.seconds(state), blind=item.blind, first=state.first)
-    kept = replace(state, marked=tuple(place for place in state.marked if place != item.place))
+    stored = sitting.desk.answer(item, given, seconds=sitting.seconds(state), blind=item.blind, first=state.first)
+    new = () if item.check else (stored,)  # what was only a check changes nothing that could be taken back
+    marked = tuple(place for place in state.marked if place != item.place)
+    kept = replace(state, marked=marked, undoable=(*new, *state.undoable))
     return sitting.advance(counted(kept, act), f"{act} {short(item.place)}{_grace(item)}")
 
 
@@ -61,8 +63,9 @@ def told_reason(sitting: Sitting, state: State, text: str) -> State:
 
 def skip(sitting: Sitting, state: State, key: str) -> State:
     item = _item(state)
-    sitting.desk.skip(item, sitting.seconds(state))
+    stored = sitting.desk.skip(item, sitting.seconds(state))
     kept = replace(state, passed=state.passed | {item.place}, marked=_without(state, item))
+    kept = replace(kept, undoable=(stored, *state.undoable))
     return sitting.advance(counted(kept, "skipped"), f"skipped {short(item.place)}", "note")
 
 
@@ -74,7 +77,8 @@ def undo(sitting: Sitting, state: State, key: str) -> State:
     first = taken[0]
     for one in taken:
         state = counted(state, PAST.get(one.act, one.act), -1)
-    state = replace(state, passed=state.passed - {(one.run, one.task) for one in taken})
+    left = tuple(one for one in state.undoable if one not in taken)
+    state = replace(state, passed=state.passed - {(one.run, one.task) for one in taken}, undoable=left)
     notice = f"taken back: {_acts(taken)}"
     if first.act in ("amend", "mark"):
         return sitting.reloaded(state).says(notice)
@@ -118,10 +122,11 @@ def take_out(sitting: Sitting, state: State, key: str) -> State:
 
 def _answer_batch(sitting: Sitting, state: State, given: Answer, words: str) -> State:
     items = state.batch
-    sitting.desk.answer_batch(items, given, seconds=sitting.seconds(state))
+    stored = sitting.desk.answer_batch(items, given, seconds=sitting.seconds(state))
     done = {one.place for one in items}
     marked = tuple(place for place in state.marked if place not in done)
-    kept = replace(state, marked=marked, passed=state.passed - done)
+    undoable = (*reversed(stored), *state.undoable)
+    kept = replace(state, marked=marked, passed=state.passed - done, undoable=undoable)
     kept = counted(kept, words.split(maxsplit=1)[0], len(items))
     return sitting.advance(kept, f"{words}: {len(items)} at once{_grace(items[0])}")
 

@@ -43,7 +43,7 @@ class Session:
     def open(self, wanted: QueueFilter) -> State:
         """The first item, or the end where nothing waits."""
         budget = self._sitting.desk.budget(wanted)
-        state = State(self._by, wanted, budget=budget, number=0)
+        state = State(self._by, wanted, budget=budget, number=0, undoable=self._sitting.undoable())
         return self._sitting.advance(state, "")
 
     def press(self, state: State, key: str) -> State:

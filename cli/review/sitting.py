@@ -26,7 +26,7 @@ class Sitting:
         if item is None:
             blank = replace(state, view="done", case=None, ahead=None, first=None, draft=None, question=None, batch=())
             budget = self.desk.budget(state.wanted)
-            return replace(blank, undoable=self.undoable(), budget=budget, cursor=0, scroll=0).says(notice, tone)
+            return replace(blank, budget=budget, cursor=0, scroll=0).says(notice, tone)
         return self.show(replace(state, number=state.number + 1), item).says(notice, tone)
 
     def show(self, state: State, item: Item) -> State:
@@ -40,7 +40,6 @@ class Sitting:
             question=None,
             batch=(),
             began=self.clock(),
-            undoable=self.undoable(),
         )
 
     def case(self, state: State, item: Item) -> Case:
