@@ -251,7 +251,8 @@ def refused(url: URL) -> Iterator[None]:
     except (CoterieError, BlockingIOError):  # NotAllowed is an OSError, too
         raise
     except Exception as error:
-        if not isinstance(error, (SQLAlchemyError, OSError, *_driver_errors(url))):
+        # SQLite repeats the damaged text that it stumbles over, which need not be text any more.
+        if not isinstance(error, (SQLAlchemyError, OSError, UnicodeDecodeError, *_driver_errors(url))):
             raise
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         if isinstance(error, NoSuchModuleError):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 from sqlalchemy import Connection, Row, select, update
 
 from ..agents.errors import MessageError
@@ -53,6 +53,9 @@ ASKED: Mapping[type[Any], int] = {
     ReviewWithdrawn: -1,
     EffectSettled: -1,
 }
+
+BY_NAME = {NAMES[kind]: state for kind, state in STATES.items()}
+ASKED_BY_NAME = {NAMES[kind]: more for kind, more in ASKED.items()}
 
 
 @dataclass(slots=True)
@@ -280,10 +283,25 @@ def checked_rows(connection: Connection, run: str) -> list[FactRow]:
 
 
 def check_against_facts(row: Row[Any], found: Sequence[FactRow]) -> None:
-    """The columns of a run say what its facts say."""
-    states = [STATES[kind] for one in found for kind in STATES if NAMES[kind] == one.kind]
-    if not states or row.state != states[-1]:
-        raise LogCorrupt(f"run {row.id!r}", f"it is said to be {row.state}, which its facts do not say")
+    """The columns of a run say what its facts say.
+
+    Raises:
+        LogCorrupt: naming the first column that does not.
+    """
+    started = from_json(found[0].body) if found else {}
+    states = [BY_NAME[one.kind] for one in found if one.kind in BY_NAME]
+    told = {
+        "state": states[-1] if states else None,
+        "asked": sum(ASKED_BY_NAME.get(one.kind, 0) for one in found),
+        "started": found[0].at if found else None,
+        "updated": found[-1].at if found else None,
+        "author": started.get("by"),
+        **{name: started.get(name) for name in ("flow", "thread", "key", "definition", "forked_from")},
+    }
+    for name, value in told.items():
+        if getattr(row, name) != value:
+            wrong = f"its {name} is said to be {getattr(row, name)!r}, which its facts do not say"
+            raise LogCorrupt(f"run {row.id!r}", wrong)
 
 
 def rows_of(connection: Connection, run: str) -> list[FactRow]:

@@ -29,7 +29,7 @@ from coterie.orchestration import runtime as runtime_module
 from coterie.orchestration.errors import NoSuchRun, StaleLease
 from coterie.orchestration.events import KINDS, TERMINAL, Event, RunFailed, RunStarted
 from coterie.orchestration.fact_rows import BEGINNING, FactRow, check_chain, event_of, row_of
-from coterie.orchestration.log import Lease
+from coterie.orchestration.log import Decided, Lease, Right
 from coterie.orchestration.review import Review
 
 RUNS = 3
@@ -151,6 +151,21 @@ class SimulatedLog:
 
     async def exchanges(self, *_: object) -> Sequence[Exchange]:
         return ()
+
+    async def allow(self, by: str, right: Right) -> None:
+        return
+
+    async def decided(self, runs: Sequence[str]) -> Sequence[Decided]:
+        return ()  # in these worlds people answer through the program, which may die before the answer is kept
+
+    async def answer(self, *_: object) -> int:
+        return 0
+
+    def taking(self, decided: Decided) -> None:
+        return
+
+    def expiring(self, run: str, task: str) -> None:
+        return
 
 
 class World:

@@ -18,6 +18,7 @@ from coterie.agents import Message
 from coterie.agents.registry import Registry
 from coterie.orchestration import Flow, RunHeldElsewhere, Runtime, Workflow, node, run_rows
 from coterie.orchestration.database_log import DatabaseLog
+from coterie.orchestration.definition import digest_of
 from coterie.orchestration.events import RunStarted, TaskFinished, TaskStarted
 from coterie.orchestration.queries import verify
 
@@ -27,6 +28,7 @@ from coterie.agents import Message
 from coterie.agents.registry import Registry
 from coterie.orchestration import Runtime, Workflow, node
 from coterie.orchestration.database_log import DatabaseLog
+from coterie.orchestration.definition import digest_of
 from coterie.orchestration.events import *
 
 class Text(Message):
@@ -203,7 +205,8 @@ def test_many_processes_write_one_log_without_gaps(database: str, appends: int) 
         async def main():
             async with DatabaseLog(PLACE) as log:
                 run, many = sys.argv[2], int(sys.argv[3])
-                lease = await log.begin([RunStarted(run, 1, 0.0, "f", Text(text=run), definition="d")], REGISTRY, {})
+                started = RunStarted(run, 1, 0.0, "f", Text(text=run), definition=digest_of({}))
+                lease = await log.begin([started], REGISTRY, {})
                 for seq in range(2, many + 2):
                     await log.commit(lease, [TimerFired(run, seq, 0.0, "x")], alone=True)
         anyio.run(main)
@@ -231,7 +234,8 @@ async def test_a_clock_that_is_wrong_changes_neither_order_nor_leases(
     registry, place = Registry([Text]), tmp_path / "desk.db"
     real = time.time
     async with DatabaseLog(place) as log:
-        lease = await log.begin([RunStarted("r", 1, real(), "f", Text(text="x"), definition="d")], registry, {})
+        begun = RunStarted("r", 1, real(), "f", Text(text="x"), definition=digest_of({}))
+        lease = await log.begin([begun], registry, {})
         for number, jump in enumerate((-3600, 3600, -1, 0)):
             monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
             at = time.time()

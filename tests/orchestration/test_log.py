@@ -30,6 +30,7 @@ from coterie.orchestration import (
 )
 from coterie.orchestration.asking import Asking, RuleVerdict
 from coterie.orchestration.database_log import DatabaseLog
+from coterie.orchestration.definition import digest_of
 from coterie.orchestration.errors import LogError
 from coterie.orchestration.events import (
     KINDS,
@@ -70,6 +71,7 @@ class Deep(Message):
 
 REGISTRY = Registry([Text, Deep, Passage])
 DEFINITION = {"flow": "flow", "nodes": {}}
+DIGEST = digest_of(DEFINITION)
 MADE = Text(text="é\u202e🙂 ").made_by(Origin(role="desk/mood", weights="a" * 64, alternatives=(("good", 0.5),)))
 
 
@@ -78,7 +80,7 @@ def text(value: str = "x") -> Text:
 
 
 def started(run: str, **settings: Any) -> RunStarted:
-    return RunStarted(run=run, seq=1, at=1.5, flow="flow", message=text(), definition="d", **settings)
+    return RunStarted(run=run, seq=1, at=1.5, flow="flow", message=text(), definition=DIGEST, **settings)
 
 
 def turn(run: str, seq: int, told: Any, answered: Any, node: str = "talk") -> tuple[Event, Event]:
@@ -117,7 +119,9 @@ def every_kind(run: str) -> list[Event]:
     deep = Deep(passages=[Passage(id="p", text="t", score=0.25)], score=-0.5)
     stamps = iter((run, number, 1.7e9 + number / 3) for number in range(2, 100))
     return [
-        RunStarted(run, 1, 1.7e9, "flow", MADE, "thread", "key", 7, 3, "d", {"role": "digest"}, "old", "task"),
+        RunStarted(
+            run, 1, 1.7e9, "flow", MADE, "thread", "key", 7, 3, DIGEST, {"role": "digest"}, "old", "task", "otto"
+        ),
         RunResumed(*next(stamps), limit=None, releases={"role": ""}),
         RunSuspended(*next(stamps)),
         TaskStarted(*next(stamps), "a", "a", 2, [MADE, [text("1"), deep]], {"asked": MADE}),
@@ -154,7 +158,7 @@ async def test_facts_are_read_back_as_they_were_kept(log: Log) -> None:
     assert [type(fact) for fact in found] == [type(fact) for fact in facts]
     first: Any = found[0]
     assert first.message.origin == MADE.origin
-    assert dict(await log.definition("d")) == DEFINITION
+    assert dict(await log.definition(DIGEST)) == DEFINITION
 
 
 async def test_a_run_that_does_not_exist_cannot_be_read_or_claimed(log: Log) -> None:

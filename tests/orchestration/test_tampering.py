@@ -284,7 +284,11 @@ async def faults_of(place: Path) -> list[str]:
         ("INSERT INTO facts SELECT run, seq + 100, kind, at, task, node, body, hash FROM facts", "it is missing"),
         ('UPDATE messages SET body = \'{"text":"mallory"}\'', "its content does not fit its digest"),
         ("DELETE FROM messages", "it is named by a fact, but missing"),
-        ("UPDATE runs SET state = 'finished'", "it is said to be finished"),
+        ("UPDATE runs SET state = 'finished'", "its state is said to be 'finished'"),
+        ("UPDATE runs SET thread = 'other'", "its thread is said to be 'other'"),
+        ("UPDATE runs SET author = 'otto'", "its author is said to be 'otto'"),
+        ("UPDATE runs SET asked = 1", "its asked is said to be 1"),
+        ("UPDATE runs SET updated = updated + 1", "its updated is said to be"),
         ("DELETE FROM runs", "it has facts, but is missing"),
         ("DELETE FROM definitions", "its flow's definition is missing"),
         (
