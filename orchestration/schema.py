@@ -122,9 +122,9 @@ reviews = Table(
     Column("notes", Text, nullable=False),  # what became of earlier answers, as JSON
     Column("hash", String(64), nullable=False),  # over all columns; see review_rows.py
     # Where a filter lets few through, the last three columns spare the rows that it does not.
-    Index("reviews_queue", "state", text("urgency DESC"), "agrees", "asked", "node", "role", "thread"),
-    Index("reviews_flow_queue", "flow", "state", text("urgency DESC"), "agrees", "asked"),
-    Index("reviews_alike", "alike", "state", text("urgency DESC"), "agrees", "asked"),
+    Index("reviews_queue", "state", text("urgency DESC"), "agrees", "asked", "node", "role", "thread", "deadline"),
+    Index("reviews_flow_queue", "flow", "state", text("urgency DESC"), "agrees", "asked", "deadline"),
+    Index("reviews_alike", "alike", "state", text("urgency DESC"), "agrees", "asked", "deadline"),
     Index("reviews_release", "state", "release"),
     # Asking touches none of these: they hold what people have open, and what was decided.
     Index("reviews_claimed", "claimed", "claimed_until"),  # of rows where claimed IS NOT NULL

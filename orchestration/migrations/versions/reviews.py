@@ -50,9 +50,9 @@ def upgrade() -> None:
         Column("hash", String(64), nullable=False),
     )
     queue: list[Any] = ["state", text("urgency DESC"), "agrees", "asked"]
-    op.create_index("reviews_queue", "reviews", [*queue, "node", "role", "thread"])
-    op.create_index("reviews_flow_queue", "reviews", ["flow", *queue])
-    op.create_index("reviews_alike", "reviews", ["alike", *queue])
+    op.create_index("reviews_queue", "reviews", [*queue, "node", "role", "thread", "deadline"])
+    op.create_index("reviews_flow_queue", "reviews", ["flow", *queue, "deadline"])
+    op.create_index("reviews_alike", "reviews", ["alike", *queue, "deadline"])
     op.create_index("reviews_release", "reviews", ["state", "release"])
     partial: tuple[tuple[str, list[Any], str], ...] = (
         ("claimed", ["claimed", "claimed_until"], "claimed IS NOT NULL"),

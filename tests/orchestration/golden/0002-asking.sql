@@ -149,9 +149,9 @@ CREATE TABLE workers (
 );
 CREATE INDEX runs_flow_state ON runs (flow, state);
 CREATE INDEX runs_thread ON runs (thread);
-CREATE INDEX reviews_queue ON reviews (state, urgency DESC, agrees, asked, node, role, thread);
-CREATE INDEX reviews_flow_queue ON reviews (flow, state, urgency DESC, agrees, asked);
-CREATE INDEX reviews_alike ON reviews (alike, state, urgency DESC, agrees, asked);
+CREATE INDEX reviews_queue ON reviews (state, urgency DESC, agrees, asked, node, role, thread, deadline);
+CREATE INDEX reviews_flow_queue ON reviews (flow, state, urgency DESC, agrees, asked, deadline);
+CREATE INDEX reviews_alike ON reviews (alike, state, urgency DESC, agrees, asked, deadline);
 CREATE INDEX reviews_release ON reviews (state, release);
 CREATE INDEX reviews_claimed ON reviews (claimed, claimed_until) WHERE claimed IS NOT NULL;
 CREATE INDEX reviews_role ON reviews (role, doubt, kept) WHERE kept IS NOT NULL;
