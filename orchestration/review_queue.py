@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, func, or_, select
 from sqlalchemy.sql import ColumnElement, Select
 
 from ..agents.messages import repair_text
@@ -96,6 +96,7 @@ class Sought:
         self._wanted: QueueFilter | None = None
         self._until = 0.0  # seconds since the epoch
         self._places: list[tuple[str, str]] = []
+        self._more = False  # whether there may be others
 
     def first(
         self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], by: str, now: float
@@ -104,22 +105,33 @@ class Sought:
         if wanted != self._wanted or now >= self._until:
             self._look(connection, wanted, (), now)
         found = self._first(connection, skip, by, now)
-        if found is None and len(self._places) == FOUND:  # there may be more than what is remembered
+        if found is None and self._more:  # than what is remembered
             self._look(connection, wanted, skip, now)
             found = self._first(connection, skip, by, now)
         return found
 
     def _look(self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], now: float) -> None:
         chosen = _ordered(_waits(now), wanted).with_only_columns(reviews.c.run, reviews.c.task)
-        places = ((run, task) for run, task in connection.execute(chosen, execution_options={"yield_per": PAGE}))
-        self._places = list(islice((place for place in places if place not in skip), FOUND))
+        with connection.execute(chosen, execution_options={"yield_per": PAGE}) as found:  # may be left half read
+            self._places = list(islice((place for place in map(_pair, found) if place not in skip), FOUND))
+        self._more = len(self._places) == FOUND
         self._wanted, self._until = wanted, now + REMEMBERED
 
     def _first(
         self, connection: Connection, skip: Collection[tuple[str, str]], by: str, now: float
     ) -> ReviewRow | None:
-        asked = (one(hot(connection), *place) for place in self._places if place not in skip)
-        return next((row for row in asked if row is not None and row.state == "open" and _is_free(row, by, now)), None)
+        for place in [place for place in self._places if place not in skip]:
+            row = one(hot(connection), *place)
+            if row is None or row.state != "open":
+                self._places.remove(place)  # nobody need look there again
+            elif _is_free(row, by, now):
+                return row
+        return None
+
+
+def _pair(row: Row[Any]) -> tuple[str, str]:
+    run, task = row
+    return run, task
 
 
 def _is_free(row: ReviewRow, by: str, now: float) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coterie.orchestration import Approve, Choose, Reject, Rule
+from coterie.orchestration import Approve, Choose, Reject, Rule, review_queue
 from coterie.orchestration.errors import NoSuchReview, NotAllowed, ReviewAnswerError, ReviewTaken
 from coterie.orchestration.review_desk import ReviewDesk
 from coterie.orchestration.review_items import EditFields, QueueFilter
@@ -124,6 +124,33 @@ async def test_filters_of_flow_node_role_thread_and_number_hold_together(databas
         assert desk.budget().left == 2
     with ReviewDesk(database, "anna", flow="another") as desk:
         assert desk.next() is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("remembered", [2, 200])
+async def test_a_text_is_found_wherever_it_waits(
+    database: str, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    """Also beyond the places that are remembered; what is answered or skipped does not come again."""
+    monkeypatch.setattr(review_queue, "FOUND", remembered)
+    names = [f"rare {number * 7919}" for number in range(5)]
+    flow = moods(grace=10.0)
+    await left(database, flow, *(Headline(text=name, sure=0.5) for name in names), Headline(text="other", sure=0.1))
+    seen: list[tuple[str, str]] = []
+    skipped: set[tuple[str, str]] = set()
+    with ReviewDesk(database, "anna") as desk:
+        while (item := desk.next(QueueFilter(text="RARE"), skip=skipped)) is not None:
+            seen.append(item.place)
+            if len(seen) % 2:
+                desk.answer(item, Approve())
+            else:
+                desk.skip(item)
+                skipped.add(item.place)
+        assert len(seen) == len(set(seen)) == 5
+        desk.undo()
+        again = desk.next(QueueFilter(text="rare"), skip=skipped)
+        assert again is not None
+        assert again.place == seen[-1]
 
 
 @pytest.mark.anyio
