@@ -178,7 +178,8 @@ class Session:
         for line in bad[:20]:
             self.console.print(Text(f"bad line: {safe(str(line))}"))
         if bad:
-            self.console.print(f"{len(bad)} bad lines were left out; the rest was answered")
+            lines = "1 bad line was" if len(bad) == 1 else f"{len(bad)} bad lines were"
+            self.console.print(f"{lines} left out; the rest was answered")
         if counts["waiting"] and self.log is not None:
             self.console.print(
                 f"decide: coterie review --log {self.log}, then go on: the same command with --resume", soft_wrap=True
@@ -285,8 +286,12 @@ def run(
                 console.print(f"interrupted; {len(session.statuses)} of {len(asked)} questions were finished")
                 leave(Exit.INTERRUPTED)
             raise typer.Exit(session.finish())
-    except (CoterieError, OSError) as error:
+    except CoterieError as error:
         console.print(Text(f"error: {safe(str(error))}", style="red"))
+        raise typer.Exit(1) from None
+    except OSError as error:
+        told = f"cannot use {str(error.filename or 'a file')!r}: {error.strerror or error}; name another file or folder"
+        console.print(Text(f"error: {safe(told)}", style="red"))
         raise typer.Exit(1) from None
 
 

@@ -140,7 +140,7 @@ def test_real_questions_get_notes_whose_citations_exist(tmp_path: Path) -> None:
         done = ask("--questions", str(questions), "--auto", "--out", name, folder=tmp_path)
         assert done.returncode == 3, done.stdout + done.stderr
         assert "q.jsonl, line 2: this is no JSON" in done.stdout
-        assert "1 bad lines were left out" in done.stdout
+        assert "1 bad line was left out" in done.stdout
         rows.append(sorted((tmp_path / name).read_text(encoding="utf-8").splitlines()))
     assert rows[0] == rows[1]
     notes = [json.loads(line) for line in rows[0]]
