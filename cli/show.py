@@ -63,7 +63,8 @@ def _page(log: str, target: str, run: RunSummary) -> str:
 
     async def drawn() -> str:
         async with DatabaseLog(existing(log)) as opened:
-            return load("orchestration.page").page(flow, await opened.read(run.id, flow.registry))
+            drawn: str = load("orchestration.page").page(flow, await opened.read(run.id, flow.registry))
+            return drawn
 
     return anyio.run(drawn)
 

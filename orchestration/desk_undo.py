@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, select
 
 from .decisions import append
 from .errors import NothingToUndo
@@ -71,7 +71,7 @@ def _became_of(connection: Connection, found: Sequence[Decision]) -> dict[tuple[
     """What has become of what was answered, by run and task; only shown, so the hashes are left to `undo`."""
     runs = {one_of.run for one_of in found if one_of.act in ANSWERS}
     columns = (reviews.c.run, reviews.c.task, reviews.c.state, reviews.c.decision, reviews.c.agreed)
-    chosen: Select[Any] = select(*columns).where(reviews.c.run.in_(runs))
+    chosen: Any = select(*columns).where(reviews.c.run.in_(runs))
     return {(row.run, row.task): row for row in connection.execute(chosen)}
 
 

@@ -42,7 +42,8 @@ def _problem(error: ValidationError) -> str:
     found = _short(error.instance)
     wanted: Any = error.validator_value
     instance: Any = error.instance
-    match error.validator:
+    validator: Any = error.validator
+    match validator:
         case "enum":
             return f"is {found}, but must be one of {', '.join(map(_short, wanted))}"
         case "const":
@@ -52,9 +53,9 @@ def _problem(error: ValidationError) -> str:
         case "pattern":
             return f"is {found}, but must match {wanted}"
         case "minLength" | "maxLength":
-            return f"has {len(instance)} characters, but {BOUNDS[error.validator]} {wanted}"
+            return f"has {len(instance)} characters, but {BOUNDS[validator]} {wanted}"
         case "minItems" | "maxItems":
-            return f"has {len(instance)} items, but {BOUNDS[error.validator]} {wanted}"
+            return f"has {len(instance)} items, but {BOUNDS[validator]} {wanted}"
         case bound if bound in BOUNDS:
             return f"is {found}, but must be {BOUNDS[bound]} {wanted}"
         case _:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.sql import ColumnElement, Select
 
 from ..agents.messages import repair_text
@@ -113,7 +113,8 @@ class Sought:
     def _look(self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], now: float) -> None:
         chosen = _ordered(_waits(now), wanted).with_only_columns(reviews.c.run, reviews.c.task)
         with connection.execute(chosen, execution_options={"yield_per": PAGE}) as found:  # may be left half read
-            self._places = list(islice((place for place in map(_pair, found) if place not in skip), FOUND))
+            places = ((run, task) for run, task in found)
+            self._places = list(islice((place for place in places if place not in skip), FOUND))
         self._more = len(self._places) == FOUND
         self._wanted, self._until = wanted, now + REMEMBERED
 
@@ -127,11 +128,6 @@ class Sought:
             elif _is_free(row, by, now):
                 return row
         return None
-
-
-def _pair(row: Row[Any]) -> tuple[str, str]:
-    run, task = row
-    return run, task
 
 
 def _is_free(row: ReviewRow, by: str, now: float) -> bool:

@@ -74,7 +74,7 @@ def _named(connection: Connection, by: str) -> list[tuple[str, Role]]:
 def _pair(option: str, told: str) -> tuple[str, Role]:
     """Name and role; a name may hold colons, a role does not."""
     name, _, said = (storable(option, told) or "").rpartition(":")
-    role = next((one for one in ROLES if one == said), None)
+    role: Role | None = ROLES[ROLES.index(said)] if said in ROLES else None
     if role is None or not name.strip():
         fail(f"{option} {told!r} is no NAME:ROLE; the roles are {', '.join(ROLES)}", Exit.USAGE)
     return name.strip(), role
