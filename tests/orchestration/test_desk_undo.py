@@ -241,3 +241,17 @@ async def test_a_rejected_item_that_is_retried_is_asked_anew(database: str) -> N
 def reject(database: str, run: str) -> None:
     with ReviewDesk(database, "anna") as desk:
         desk.answer(desk.item(run, "desk"), Reject(code="facts"))
+
+
+@pytest.mark.anyio
+async def test_a_batch_is_stored_whole_or_not_at_all(database: str) -> None:
+    """Where one of its items was answered by somebody else meanwhile, none of the others is."""
+    runs = await left(database, moods(grace=GRACE), *(Headline(text=f"{number}") for number in range(3)))
+    with ReviewDesk(database, "anna") as anna, ReviewDesk(database, "bob") as bob:
+        batch = [anna.item(run, "desk") for run in runs]
+        bob.answer(bob.item(runs[-1], "desk"), Choose(label="negative"))
+        with pytest.raises(ReviewTaken, match="was answered by bob first"):
+            anna.answer_batch(batch, Approve(), seconds=3.0)
+        assert anna.waiting_release() == []
+    assert states(database) == ["answered", "open", "open"]
+    assert acts(database) == [("bob", "choose")]
