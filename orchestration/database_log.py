@@ -18,6 +18,7 @@ from ..agents.errors import MessageError
 from ..agents.registry import Registry
 from ..agents.ticket import Post, post_to_this_loop, soon_on_this_loop
 from . import decisions, queries, review_deciding, run_rows
+from .answer_form import ReviewForm
 from .database import Database
 from .errors import LogCorrupt, LogError, LogUnavailable, NoSuchRun, RunHeldElsewhere, StaleLease
 from .events import TERMINAL, Event, RunStarted
@@ -25,7 +26,6 @@ from .fault_points import reached
 from .liveness import here
 from .log import Decided, Lease, Right, Transaction, exchanges
 from .review_answers import Answer
-from .review_items import ReviewForm
 from .run_rows import RunRows
 from .schema import definitions, runs, workers
 from .statements import Hot

@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from .review_items import FieldFault, JsonSchema
+from .answer_form import FieldFault, JsonSchema
 
 
 def faults_of(schema: JsonSchema, fields: Any) -> list[FieldFault]:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .answer_form import JsonSchema
 from .errors import ReviewAnswerError
 from .queries import ShownFact
-from .review_items import Amendment, JsonSchema, LineageStep, ShownMessage
+from .review_items import Amendment, LineageStep, ShownMessage
 from .task_facts import INPUT, Turn, messages_in, nearest, role_of, turns_of
 
 Amendments: TypeAlias = Mapping[tuple[str, str], Sequence[Amendment]]

@@ -6,18 +6,20 @@ A log knows facts and runs; it knows nothing of graphs, schedulers and models.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from ..agents.agent import Exchange
 from ..agents.errors import NotDurable
 from ..agents.messages import Message
 from ..agents.registry import Registry
+from .answer_form import ReviewForm
 from .authors import check_author
 from .errors import KeyTaken, NoSuchRun, StaleLease
 from .events import TERMINAL, Event, RunStarted, TaskFinished, TaskStarted
 from .review_answers import Answer, Reject
-from .review_items import ReviewForm
-from .training_items import TrainingRow
+
+if TYPE_CHECKING:
+    from .training_items import TrainingRow
 
 Right: TypeAlias = Literal["start", "operate", "decide", "look"]
 """What a person may do: start runs; resume, retry and prune them, and name people; decide; look at what was decided."""
@@ -177,7 +179,7 @@ class Log(Protocol):
         """What `node` was told and answered in the other runs of `thread`, oldest first."""
         ...
 
-    async def training_rows(self, role: str | None = None, flow: str | None = None) -> Sequence[TrainingRow]:
+    async def training_rows(self, role: str | None = None, flow: str | None = None) -> "Sequence[TrainingRow]":
         """What `role` was told and answered in the runs of `flow`, and what people said of it; None: of all.
 
         Raises:
@@ -295,7 +297,7 @@ class MemoryLog:
         runs = [run for run in self._threads.get(thread, ()) if run != but_run]
         return [exchange for run in runs for exchange in exchanges(self._events[run], node)]
 
-    async def training_rows(self, role: str | None = None, flow: str | None = None) -> Sequence[TrainingRow]:
+    async def training_rows(self, role: str | None = None, flow: str | None = None) -> "Sequence[TrainingRow]":
         raise NotDurable("the log in memory keeps too little to learn from; use Runtime(log='desk.db')")
 
     def _known(self, run: str) -> list[Event]:

@@ -12,13 +12,14 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, and_, func, select
 
 from ..agents.messages import repair_text
+from .answer_form import ReviewForm
 from .authors import check_author
 from .decisions import allow, append, one_decision
 from .errors import NoSuchReview, NothingToUndo, ReviewAnswerError, ReviewTaken
 from .labels import label_text
 from .log import Decided
 from .review_answers import Answer, Edit
-from .review_items import Decision, ReviewForm
+from .review_items import Decision
 from .review_rows import WAITING, ReviewRow, held, one, put
 from .schema import decisions, reviews
 from .statements import Hot, hot

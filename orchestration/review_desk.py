@@ -15,6 +15,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 from sqlalchemy import Connection
 
 from . import desk_checks, desk_notes, desk_undo, review_queue
+from .answer_form import FieldFault
 from .database import Database
 from .decisions import allow, take_turn
 from .errors import LogUnavailable, NoSuchReview, ReviewAnswerError
@@ -24,7 +25,7 @@ from .review_answers import Approve, Choose, Reject
 from .review_case import case_of
 from .review_deciding import answer, waiting
 from .review_form import faults_of
-from .review_items import Budget, Case, Decision, EditFields, EvidenceItem, FieldFault, Item, LineageStep, QueueFilter
+from .review_items import Budget, Case, Decision, EditFields, EvidenceItem, Item, LineageStep, QueueFilter
 from .review_queue import CLAIM, Forms, Sought
 from .review_rows import ReviewRow, held, one, put
 from .statements import hot

@@ -12,9 +12,9 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from ..agents.loading import load
 from ..agents.messages import Message, Rejection
 from ..agents.type_forms import members
+from .answer_form import FieldFault, JsonSchema, ReviewForm
 from .edges import Catch, sources_of, targets_of
 from .review import CODES, Review
-from .review_items import FieldFault, JsonSchema, ReviewForm
 from .workflow import Flow
 
 CHOICES = 9  # labels that a key can choose

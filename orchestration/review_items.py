@@ -5,12 +5,11 @@ reviewer's process needs neither the flow's code nor its models. This file does 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from .answer_form import JsonSchema, ReviewForm
 from .asking import RuleVerdict
-
-JsonSchema: TypeAlias = Mapping[str, Any]
 
 Act = Literal["approve", "choose", "edit", "reject", "skip", "amend", "mark", "undo", "check", "refused", "grant"]
 """What a decision does. "check" answers an item whose right answer is known; "refused" is the flow's own, where an
@@ -26,23 +25,6 @@ class ShownMessage:
     digest: str
     fields: Mapping[str, Any]
     origin: Mapping[str, Any] | None  # of `Origin`: role, weights, calibrated, alternatives
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewForm:
-    """What can be answered at one review node; the same for all its items."""
-
-    approves_to: str | None  # the type of message that approving makes; None: it cannot be approved, only edited
-    types: Mapping[str, JsonSchema]  # what an edit may send on, by the name of its type
-    label_field: str | None = None  # the field that the keys 1 to 9 choose
-    labels: tuple[str, ...] = ()  # its values, in the order of the schema
-    codes: Mapping[str, str] = field(default_factory=dict)  # why something is rejected: code -> sentence
-    causes: tuple[str, ...] = ()  # what approving causes, a sentence each
-    approvals: int = 1  # people who must agree
-    grace: float = 10.0  # seconds in which a decision can be taken back, unless three more are made before
-    blind: float = 0.05  # share of items that are decided before the proposal is shown
-    checks: float = 0.0  # share of items before which one with a known answer is shown again
-    author_may_decide: bool = True  # whether whoever started the run may
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +168,6 @@ class EditFields:
     type: str
     fields: Mapping[str, Any]
     by: str
-
-
-@dataclass(frozen=True, slots=True)
-class FieldFault:
-    """What is wrong with one field."""
-
-    field: str
-    problem: str  # what was found and what is expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from ..agents.messages import repair_text
 from ..agents.registry import StoredMessage
+from .answer_form import ReviewForm
 from .asking import RuleVerdict
 from .decisions import decision_of
 from .integrity import STREAK, answers, drawn, pace, quick_limit, quick_streak, settle
 from .likeness import similarity
 from .review_deciding import notes_of
 from .review_form import read_form
-from .review_items import Budget, Decision, Item, QueueFilter, ReviewForm, ShownMessage
+from .review_items import Budget, Decision, Item, QueueFilter, ShownMessage
 from .review_rows import ReviewRow, checked, one
 from .run_rows import messages_of
 from .schema import decisions, definitions, reviews

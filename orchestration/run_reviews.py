@@ -13,13 +13,13 @@ from pydantic_core import to_json
 
 from ..agents.errors import MessageError
 from ..agents.type_forms import members
+from .answer_form import ReviewForm
 from .attempt import Raised
 from .errors import LogUnavailable, ReviewAnswerError, ReviewOverdue, ReviewRejected, ReviewTaken
 from .events import Event, ReviewAnswered, ReviewWithdrawn
 from .log import Decided, Log, Transaction
 from .review import Review
 from .review_answers import Answer, Approve, Choose, Edit, Reject
-from .review_items import ReviewForm
 from .state import Task
 
 

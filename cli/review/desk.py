@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
+from ...orchestration.answer_form import FieldFault
 from ...orchestration.review_answers import Approve, Choose, Reject
 from ...orchestration.review_items import (
     Budget,
@@ -11,7 +12,6 @@ from ...orchestration.review_items import (
     Decision,
     EditFields,
     EvidenceItem,
-    FieldFault,
     Item,
     LineageStep,
     QueueFilter,

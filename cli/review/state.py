@@ -4,17 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from ...orchestration.review_items import (
-    Budget,
-    Case,
-    Decision,
-    EvidenceItem,
-    FieldFault,
-    Item,
-    JsonSchema,
-    LineageStep,
-    QueueFilter,
-)
+from ...orchestration.answer_form import FieldFault, JsonSchema
+from ...orchestration.review_items import Budget, Case, Decision, EvidenceItem, Item, LineageStep, QueueFilter
 from .page import Tone, parts
 from .values import spoken
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from coterie.agents.errors import CoterieError
 from coterie.cli.review.desk import Answer
+from coterie.orchestration.answer_form import FieldFault, ReviewForm
 from coterie.orchestration.asking import RuleVerdict
 from coterie.orchestration.field_faults import faults_of
 from coterie.orchestration.review_answers import Choose, Reject
@@ -17,12 +18,10 @@ from coterie.orchestration.review_items import (
     EarlierDecision,
     EditFields,
     EvidenceItem,
-    FieldFault,
     Frequency,
     Item,
     LineageStep,
     QueueFilter,
-    ReviewForm,
     ShownMessage,
 )
 
