@@ -74,7 +74,8 @@ async def program(runtime: Runtime) -> Seen:
         await run.wait_settled()
         for request in run.pending:
             if request.task == "third":
-                await run.answer("third", Approve(by="bob"))
+                # a desk that was killed may still have it open, and what anna has open only she can answer
+                await run.answer("third", Approve(by="anna"))
             else:
                 await anyio.to_thread.run_sync(decide, log, run.id, request.task)
     result = await run.result()
