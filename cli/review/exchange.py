@@ -99,6 +99,8 @@ def read_decisions(lines: Iterable[str]) -> list[Given]:
 
 
 def _fault(fault: Any) -> str:
+    if fault["type"] == "union_tag_not_found":
+        return 'it has no "act": approve, choose, edit, reject or skip'
     place = ".".join(str(part) for part in fault["loc"])
     return f"{place}: {fault['msg']}" if place else str(fault["msg"])
 

@@ -75,6 +75,12 @@ def test_a_line_that_is_no_decision_stops_all() -> None:
     assert str(caught.value).endswith("nothing was stored")
 
 
+def test_a_line_without_an_act_is_told_which_there_are() -> None:
+    """What was found against what can be."""
+    with pytest.raises(UnreadableDecisions, match='line 1: it has no "act": approve, choose, edit, reject or skip'):
+        read_decisions(['{"run": "a", "task": "b", "answer": "approve"}'])
+
+
 def test_hidden_characters_are_escaped() -> None:
     """A terminal that shows the list obeys nothing in it."""
     assert line_of({"text": "\x1b[2J\u202e"}).isascii()
