@@ -1,0 +1,38 @@
+"""Every error of tuning, and nothing else.
+
+CoterieError
+└── TuningError
+    ├── RecipeError (ValueError)      a recipe cannot be read, or a setting is out of its range
+    ├── DatasetError (ValueError)     there is nothing to learn from, or rows contradict each other
+    └── TrainingFailed (RuntimeError) a training gave nothing that could be used
+"""
+
+from pydantic import ValidationError
+
+from ..agents.errors import CoterieError
+
+
+class TuningError(CoterieError):
+    """A role could not be tuned."""
+
+
+class RecipeError(TuningError, ValueError):
+    """A recipe cannot be read, or a setting of it is unknown or out of its range."""
+
+    def __init__(self, place: str, cause: BaseException) -> None:
+        super().__init__(f"{place} is no recipe: {_reason(cause)}")
+
+
+class DatasetError(TuningError, ValueError):
+    """There is nothing to learn from, or rows contradict each other."""
+
+
+class TrainingFailed(TuningError, RuntimeError):
+    """A training gave nothing that could be used."""
+
+
+def _reason(cause: BaseException) -> str:
+    if not isinstance(cause, ValidationError):
+        return str(cause)
+    faults = cause.errors(include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}" for fault in faults)
