@@ -111,19 +111,24 @@ class RoleMask:
         whole = self.tokens_of(row, supervised)
         if len(whole) <= limit:
             return whole
-        beginnings = _later_beginnings(row, supervised)
-        fits = bisect_left(beginnings, True, key=lambda begin: len(self.tokens_from(row, supervised, begin)) <= limit)
-        return self.tokens_from(row, supervised, beginnings[fits]) if fits < len(beginnings) else None
+        cuts = _possible_cuts(row, supervised)
+        fits = bisect_left(cuts, True, key=lambda cut: len(self.without(row, supervised, cut)) <= limit)
+        return self.without(row, supervised, cuts[fits]) if fits < len(cuts) else None
 
-    def tokens_from(self, row: DialogueRow, supervised: Sequence[bool], begin: int) -> SupervisedTokens:
-        """The row without the turns before `begin`, but for the system's at its start."""
-        kept = [*range(_first_said(row.turns)), *range(begin, len(row.turns))]
+    def without(self, row: DialogueRow, supervised: Sequence[bool], cut: int) -> SupervisedTokens:
+        """The row without its `cut` oldest turns, those of the system at its start not counted.
+
+        Raises:
+            DatasetError: as `supervise` does.
+        """
+        first = _first_said(row.turns)
+        kept = [*range(first), *range(first + cut, len(row.turns))]
         shorter = replace(
             row,
             turns=tuple(row.turns[place] for place in kept),
             supervised=tuple(supervised[place] for place in kept),
         )
-        return replace(self.tokens_of(shorter, shorter.supervised), turns_cut=len(row.turns) - len(kept))
+        return replace(self.tokens_of(shorter, shorter.supervised), turns_cut=cut)
 
     def tokens_of(self, row: DialogueRow, supervised: Sequence[bool]) -> SupervisedTokens:
         """The whole row with these turns supervised.
@@ -193,11 +198,11 @@ def _first_said(turns: Sequence[ChatTurn]) -> int:
     return next((place for place, turn in enumerate(turns) if turn.speaker != "system"), len(turns))
 
 
-def _later_beginnings(row: DialogueRow, supervised: Sequence[bool]) -> list[int]:
-    """Turns of the user at which the row could begin instead, and still have something supervised."""
+def _possible_cuts(row: DialogueRow, supervised: Sequence[bool]) -> list[int]:
+    """How many turns may be left out, so that the row begins with a user's turn and still has something supervised."""
+    first = _first_said(row.turns)
     last = max(place for place, chosen in enumerate(supervised) if chosen)
-    users = (place for place in range(_first_said(row.turns), last) if row.turns[place].speaker == "user")
-    return [place for place in users if place > _first_said(row.turns)]
+    return [place - first for place in range(first + 1, last) if row.turns[place].speaker == "user"]
 
 
 def _stop_tokens(folder: Path, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:

@@ -141,7 +141,7 @@ def test_as_few_turns_are_cut_as_will_do(tiny_decoder: Path) -> None:
     for limit in range(whole // 3, whole, 7):
         (kept,) = mask.supervise([long], limit).sequences
         assert len(kept) <= limit
-        assert len(mask.tokens_from(long, long.supervised, 1 + kept.turns_cut - 2)) > limit
+        assert len(mask.without(long, long.supervised, kept.turns_cut - 2)) > limit
 
 
 def test_a_row_that_cannot_fit_is_left_out_by_name(tiny_decoder: Path) -> None:
