@@ -18,6 +18,7 @@ HeavyModule = Literal[
     "agents.index",
     "agents.pinned",
     "agents.retriever",
+    "agents.served_search",
     "cli.review.seat",
     "cli.review.stats_plot",
     "orchestration.database_log",
