@@ -18,6 +18,7 @@ HeavyModule = Literal[
     "agents.index",
     "agents.pinned",
     "agents.retriever",
+    "agents.served_search",
     "cli.review.seat",
     "cli.review.stats_plot",
     "orchestration.database_log",
@@ -28,6 +29,9 @@ HeavyModule = Literal[
     "orchestration.runtime",
     "orchestration.upgrading",
     "orchestration.validation",
+    "tuning.low_rank",
+    "tuning.tensorboard_tracker",
+    "tuning.wandb_tracker",
 ]
 
 

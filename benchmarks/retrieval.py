@@ -26,7 +26,8 @@ from coterie.agents.inference import Inference
 from coterie.agents.jsonlines import BadLine, read_objects
 from coterie.agents.lazy_engine import LazyEngine
 from coterie.agents.passages import Corpus, read_corpus
-from coterie.tuning.evaluation import RankingReport, evaluate_rankings, paired_bootstrap
+from coterie.tuning.intervals import paired_bootstrap
+from coterie.tuning.rankings import RankingReport, evaluate_rankings
 
 BASE = "minilm-l6"
 DEPTH = 10  # ids of each ranking that count

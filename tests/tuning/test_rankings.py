@@ -1,11 +1,11 @@
-"""Measures of rankings, and whether a difference is more than chance."""
+"""Measures of rankings."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coterie.tuning import evaluate_rankings, ndcg, paired_bootstrap, recall, reciprocal_rank
+from coterie.tuning.rankings import evaluate_rankings, ndcg, recall, reciprocal_rank
 
 
 def test_ndcg_discounts_by_rank() -> None:
@@ -49,33 +49,3 @@ def test_queries_that_cannot_be_scored_are_refused() -> None:
         ndcg(["a"], [], 10)
     with pytest.raises(ValueError, match="a ranking names an id twice"):
         recall(["a", "a"], ["a"], 10)
-
-
-def test_the_interval_of_a_clear_difference_leaves_out_0() -> None:
-    """And the same seed gives the same interval."""
-    chance = np.random.default_rng(1)
-    theirs = chance.random(200)
-    ours = theirs + 0.1 + 0.01 * chance.random(200)
-    better = paired_bootstrap(ours, theirs)
-    assert 0.1 < better.low < better.mean < better.high < 0.11
-    assert better.significant
-    assert better == paired_bootstrap(ours, theirs)
-    assert str(paired_bootstrap(theirs, theirs)) == "+0.0000 [+0.0000, +0.0000]"
-
-
-def test_the_interval_is_as_wide_as_theory_says() -> None:
-    """About 1.96 standard errors of the mean on each side, for any number of draws at once."""
-    differences = np.random.default_rng(2).normal(size=1_000)
-    interval = paired_bootstrap(differences, np.zeros(1_000), resamples=5_000)
-    expected = 1.96 * differences.std() / np.sqrt(1_000)
-    assert interval.high - interval.mean == pytest.approx(expected, rel=0.1)
-    assert interval.mean - interval.low == pytest.approx(expected, rel=0.1)
-    assert not interval.significant
-
-
-def test_measures_of_other_queries_cannot_be_paired() -> None:
-    """The shapes are named."""
-    with pytest.raises(
-        ValueError, match=r"cannot pair measures of shapes \(3,\) and \(2,\); expected the same queries"
-    ):
-        paired_bootstrap(np.zeros(3), np.zeros(2))

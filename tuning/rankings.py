@@ -1,4 +1,4 @@
-"""How good a ranking is, and whether one is better than another beyond chance.
+"""How good a ranking is: nDCG, reciprocal rank and recall of its first ids.
 
 Works on ids and numbers only; this file does not know which retriever made a ranking.
 """
@@ -11,8 +11,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_RESAMPLED_AT_ONCE = 2_000_000  # draws, 8 bytes each
 
 
 def ndcg(ranked: Sequence[str], relevant: Collection[str], k: int) -> float:
@@ -92,51 +90,6 @@ def evaluate_rankings(
         reciprocal_ranks=np.array([reciprocal_rank(ranked, ids, k) for ranked, ids in pairs]),
         recalls=np.array([recall(ranked, ids, k) for ranked, ids in pairs]),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A mean difference between two systems on the same queries, and its interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-
-
-def paired_bootstrap(
-    ours: "NDArray[np.float64]",
-    theirs: "NDArray[np.float64]",
-    *,
-    resamples: int = 10_000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Difference:
-    """The mean of `ours - theirs`, both (Q,), with its percentile interval over resampled queries.
-
-    Sakai 2006, "Evaluating Evaluation Metrics Based on the Bootstrap". The same seed gives the same interval.
-
-    Raises:
-        ValueError: the two do not measure the same queries, or none.
-    """
-    if ours.shape != theirs.shape or ours.ndim != 1 or not len(ours):
-        raise ValueError(f"cannot pair measures of shapes {ours.shape} and {theirs.shape}; expected the same queries")
-    differences = ours - theirs
-    chance = np.random.default_rng(seed)
-    at_once = max(1, _RESAMPLED_AT_ONCE // len(differences))
-    sizes = [min(at_once, resamples - done) for done in range(0, resamples, at_once)]
-    draws = (chance.integers(len(differences), size=(size, len(differences))) for size in sizes)
-    means = np.concatenate([differences[draw].mean(axis=1) for draw in draws])  # (resamples)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, (tail, 1 - tail))
-    return Difference(float(differences.mean()), float(low), float(high))
 
 
 def _hits(ranked: Sequence[str], relevant: Collection[str], k: int) -> "NDArray[np.float64]":
