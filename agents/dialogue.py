@@ -113,7 +113,10 @@ class DialogueManager(Described[In, Out]):
         )
 
     def _weights(self, served: ServedModel) -> str:
-        """What decides this role's answers: the weights, the instructions and the output's schema."""
+        """The release that answers; without one, a digest of all else that decides the answers: the base's weights, the
+        instructions and the output's schema."""
+        if served.tuned:
+            return served.digest
         schemas = [kind.model_json_schema() for kind in members(self.signature.produces)]
         settings = [self.instructions, self.max_new_tokens, self.temperature]
         decided_by = [served.digest, *settings, schemas]

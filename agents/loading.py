@@ -29,7 +29,11 @@ HeavyModule = Literal[
     "orchestration.runtime",
     "orchestration.upgrading",
     "orchestration.validation",
+    "tuning.classifier",
+    "tuning.dialogue",
+    "tuning.dialogue_scores",
     "tuning.low_rank",
+    "tuning.retriever",
     "tuning.tensorboard_tracker",
     "tuning.wandb_tracker",
 ]

@@ -19,6 +19,7 @@ class ServedModel:
 
     base: str  # what the engine is asked for: the base, or the folder of the release's own checkpoint
     digest: str  # sha256 hex of the release, or of the base's weights
+    tuned: bool  # whether a release answers
 
 
 async def serve_model(role: str, base: str, engine: Inference, digest: str) -> ServedModel:
@@ -32,7 +33,7 @@ async def serve_model(role: str, base: str, engine: Inference, digest: str) -> S
     """
     base_digest = await engine.digest(base)
     if not digest:
-        return ServedModel(base, base_digest)
+        return ServedModel(base, base_digest, tuned=False)
     release = await anyio.to_thread.run_sync(stored_release, role, digest)
     folder = release.model_folder
     if release.manifest.kind != "dialogue" or folder is None:
@@ -46,7 +47,7 @@ async def serve_model(role: str, base: str, engine: Inference, digest: str) -> S
             f"the dialogue manager has {base} ({base_digest[:12]}); set base={release.manifest.base!r}, "
             f"or {_mend(role)}"
         )
-    return ServedModel(str(folder), release.digest)
+    return ServedModel(str(folder), release.digest, tuned=True)
 
 
 def _name(role: str, release: Release) -> str:
@@ -54,4 +55,4 @@ def _name(role: str, release: Release) -> str:
 
 
 def _mend(role: str) -> str:
-    return f"tune the role again, or go back with `coterie models rollback {role}`"
+    return f"tune the role again, or go back with `coterie rollback {role}`"

@@ -25,7 +25,9 @@ from .tuning_view import TuningView
 
 def evaluate(
     role: RoleArgument = None,
-    data: Annotated[list[Path] | None, typer.Option("--data", help="Labelled rows, JSON lines; may be repeated.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Labelled rows, JSON lines; may be repeated.")
+    ] = None,
     passages: PassagesOption = None,
     log: TuneLogOption = None,
     flow: TuneFlowOption = None,
@@ -103,9 +105,7 @@ def _told(role: str, digest: str, measure: Measure, outcomes: list[Outcome]) -> 
 
 def _show(console: Console, told: dict[str, Any]) -> None:
     table = Table("rows", told["measure"], "95 % interval", "on")
-    table.add_row(
-        f"{told['rows']:,}", f"{told['value']:.4f}", f"{told['low']:.4f} to {told['high']:.4f}", "all"
-    )
+    table.add_row(f"{told['rows']:,}", f"{told['value']:.4f}", f"{told['low']:.4f} to {told['high']:.4f}", "all")
     for name, found in told["slices"].items():
         table.add_row(f"{found['rows']:,}", f"{found['value']:.4f}", "", safe(name))
     console.print(table)

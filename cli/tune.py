@@ -31,7 +31,8 @@ PassagesOption = Annotated[
     list[Path] | None, typer.Option("--passages", help="Of a retriever: JSON lines with id and text.")
 ]
 TuneLogOption = Annotated[
-    str | None, typer.Option("--log", envvar="COTERIE_LOG", help="The log whose reviews are learned from; needs --flow.")
+    str | None,
+    typer.Option("--log", envvar="COTERIE_LOG", help="The log whose reviews are learned from; needs --flow."),
 ]
 TuneFlowOption = Annotated[
     str | None, typer.Option("--flow", metavar="MODULE:FLOW", help="The flow that has the role.")
@@ -63,7 +64,8 @@ def tune(
     data: DataOption = None,
     test: TestOption = None,
     validation: Annotated[
-        list[Path] | None, typer.Option("--validation", help="Rows that settings are chosen on; else a share of --data.")
+        list[Path] | None,
+        typer.Option("--validation", help="Rows that settings are chosen on; else a share of --data."),
     ] = None,
     passages: PassagesOption = None,
     log: TuneLogOption = None,

@@ -4,7 +4,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -75,7 +83,9 @@ def show_learned(console: Console, learned: Learned) -> None:
     if worse:
         console.print(f"{len(worse):,} rows got worse, the worst first:", highlight=False)
     for flip in worse[:FLIPS]:
-        console.print(f"  {safe(flip.row_id)}: {safe(flip.live)} -> {safe(flip.candidate)}", markup=False, highlight=False)
+        console.print(
+            f"  {safe(flip.row_id)}: {safe(flip.live)} -> {safe(flip.candidate)}", markup=False, highlight=False
+        )
     console.print(_what_now(learned), markup=False, highlight=False)
 
 

@@ -6,6 +6,7 @@ This file does not know how heads are fitted (classifier.py) or which candidate 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -13,9 +14,9 @@ import anyio.to_thread
 from ..agents.classifier import DecisionClassifier
 from ..agents.decisions import Classes, Decision, MultiLabel, Prediction, Regression, best, probability_of
 from ..agents.inference import Inference
+from ..agents.loading import load
 from ..agents.releases import StoredHead
 from ..agents.served_heads import HeadRequest, ServedHeads, serve_heads
-from .classifier import tune_classifier
 from .datasets import Dataset
 from .learners import Listen, Step, Tuned, unheard
 from .outcomes import ACCURACY, COSINE, Measure, Outcome
@@ -69,8 +70,9 @@ class ClassifierLearner:
         """The share of rows on which every decision is right; of numbers alone, the cosine with what they should be."""
         return COSINE if all(isinstance(one, Regression) for one in self.request.decisions) else ACCURACY
 
-    def tune(self, dataset: Dataset[ClassifierRow], recipe: Recipe, listen: Listen = unheard) -> Tuned:
-        return tune_classifier(dataset, self.base, recipe, listen=listen)
+    def tune(self, dataset: Dataset[ClassifierRow], recipe: Recipe, folder: Path, listen: Listen = unheard) -> Tuned:
+        tuned: Tuned = load("tuning.classifier").tune_classifier(dataset, self.base, recipe, folder, listen=listen)
+        return tuned
 
     async def outcomes(
         self, engine: Inference, digest: str, rows: Sequence[ClassifierRow], listen: Listen = unheard
@@ -84,9 +86,7 @@ class ClassifierLearner:
             found += await anyio.to_thread.run_sync(self._decided, served, block, embeddings)
         return found
 
-    def _decided(
-        self, served: ServedHeads, rows: Sequence[ClassifierRow], embeddings: "FloatArray"
-    ) -> list[Outcome]:
+    def _decided(self, served: ServedHeads, rows: Sequence[ClassifierRow], embeddings: "FloatArray") -> list[Outcome]:
         return [
             self._outcome(row, served.heads.predict(embedding, row.features))
             for row, embedding in zip(rows, embeddings, strict=True)
@@ -112,7 +112,12 @@ class ClassifierLearner:
         for one in known:
             sure *= 1.0 if one is None else one
         return Outcome.answered(
-            row.id, row.source.thread, correct=right, confidence=sure, slices=slices, answer=", ".join(map(_told, answers))
+            row.id,
+            row.source.thread,
+            correct=right,
+            confidence=sure,
+            slices=slices,
+            answer=", ".join(map(_told, answers)),
         )
 
 

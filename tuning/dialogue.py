@@ -44,6 +44,10 @@ PREFERENCE_SUPERVISED = 1.0  # weight of the supervised term, nats a token, besi
 Listen = Callable[[Progress], None]
 
 
+def unheard_training(training: Training) -> None:
+    """Nobody asks how it ended."""
+
+
 def dialogue_recipe(preset: Preset, **changes: Any) -> Recipe:
     """What suits a small language model: `fast` and `balanced` train LoRA once and three times, `best` every layer.
 
@@ -66,12 +70,13 @@ def tune_dialogue(
     folder: Path,
     *,
     listen: Listen = unheard,
+    finished: Callable[[Training], object] = unheard_training,
     device: str | None = None,
 ) -> Candidate:
     """A candidate for the role of `dataset`, tuned from `base`; its files lie in `folder`/model. Blocks.
 
     Checkpoints of the training lie in `folder` too: a second call with the same arguments goes on from them. `listen`
-    is told what is learned, how much of the model is trained, and how the training goes.
+    is told what is learned, how much of the model is trained, and how the training goes; `finished` how each stage ended.
 
     Raises:
         RecipeError: a setting cannot be carried out for a dialogue manager.
@@ -96,6 +101,8 @@ def tune_dialogue(
         with accelerator.autocast():
             paired = kept.with_references(model, recipe.batch_tokens)
         stages.append(_learn_preferences(prepared, paired, recipe, folder, listen, device))
+    for stage in stages:
+        finished(stage)
     if not any(stage.best_step for stage in stages):
         raise TrainingFailed(
             f"no step of {sum(stage.steps for stage in stages)} was better on validation than {base!r} as it is "

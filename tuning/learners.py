@@ -6,12 +6,14 @@ gates and releases being judged.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 from ..agents.inference import Inference
 from .candidates import Candidate
 from .datasets import Dataset
 from .outcomes import Measure, Outcome
+from .progress import Progress
 from .recipes import Recipe
 from .rows import ClassifierRow, DialogueRow, Kind, RetrieverRow
 
@@ -33,6 +35,18 @@ Listen: TypeAlias = Callable[[Step], None]
 
 def unheard(step: Step) -> None:
     """A `Listen` that nobody watches."""
+
+
+def step_of(told: Progress, doing: str) -> Step:
+    """What a training says of itself, as a step."""
+    said = [
+        told.notice,
+        "" if told.loss is None else f"loss {told.loss:.4f}",
+        "" if told.validation is None else f"validation {told.validation:.4f}",
+        f"rate {told.rate:.1e}" if told.loss is not None else "",
+        f"{told.tokens_per_second:,.0f} tokens/s" if told.tokens_per_second else "",
+    ]
+    return Step(doing, told.step, told.total, ", ".join(filter(None, said)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +87,10 @@ class Learner(Protocol[RowType_contra]):
         """What is to get better."""
         ...
 
-    def tune(self, dataset: Dataset[RowType_contra], recipe: Recipe, listen: Listen = unheard) -> Tuned:
+    def tune(self, dataset: Dataset[RowType_contra], recipe: Recipe, folder: Path, listen: Listen = unheard) -> Tuned:
         """A candidate from the rows to train, validate and calibrate on. Blocks, for seconds to hours.
+
+        What it writes lies in `folder`; a second call with the same arguments goes on from what is there.
 
         Raises:
             DatasetError: there is nothing to learn from.

@@ -7,13 +7,17 @@ A candidate is stored before it is judged, so that it can be looked at whatever 
 makes it live. This file does not know what roles do or how they are tuned.
 """
 
+import hashlib
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import anyio.to_thread
 
+from ..agents.checkpoints import home
 from ..agents.inference import Inference
 from ..agents.promotion import promote
 from ..agents.releases import Release, live_digest
@@ -71,9 +75,11 @@ async def learn(
     began = time.perf_counter()
     dataset.check()
     rows = _judged_by(dataset)
-    tuned = await anyio.to_thread.run_sync(partial(learner.tune, dataset, recipe, listen))
+    folder = workshop(learner.role, dataset.digest, recipe)
+    tuned = await anyio.to_thread.run_sync(partial(learner.tune, dataset, recipe, folder, listen))
     used = [row for row in dataset.rows if row.split != "gate"]
     release = await anyio.to_thread.run_sync(store, tuned.candidate, used)
+    await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
     serving = live_digest(learner.role)
     sides = [
         Side(digest, await _outcomes(learner, engine, digest, rows, name, listen))
@@ -102,6 +108,12 @@ async def learn(
         promoted=winner,
         seconds=time.perf_counter() - began,
     )
+
+
+def workshop(role: str, dataset: str, recipe: Recipe) -> Path:
+    """Where a tuning keeps what it has done so far, so that the same tuning goes on there after a kill."""
+    same = hashlib.sha256(f"{dataset} {recipe.model_dump_json()}".encode()).hexdigest()
+    return home() / "tuning" / role / same[:16]
 
 
 def _judged_by(dataset: Dataset[RowType]) -> Sequence[RowType]:

@@ -5,10 +5,12 @@ This file does not know how queries and passages are tuned (retriever.py) or whi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..agents.hosting import LocalHost
 from ..agents.inference import Inference
+from ..agents.loading import load
 from ..agents.messages import Message, Passage
 from ..agents.retriever import Retriever
 from .datasets import Dataset
@@ -16,7 +18,6 @@ from .learners import Listen, Step, Tuned, unheard
 from .outcomes import Measure, Outcome, mean_score
 from .rankings import ndcg
 from .recipes import Recipe
-from .retriever import tune_retriever
 from .rows import Kind, RetrieverRow
 
 DEPTH = 10  # ids of a ranking that count
@@ -70,8 +71,9 @@ class RetrieverLearner:
         """The mean nDCG@10 of documents; a document ranks where its first passage does."""
         return NDCG
 
-    def tune(self, dataset: Dataset[RetrieverRow], recipe: Recipe, listen: Listen = unheard) -> Tuned:
-        return tune_retriever(dataset, self.base, recipe, listen=listen)
+    def tune(self, dataset: Dataset[RetrieverRow], recipe: Recipe, folder: Path, listen: Listen = unheard) -> Tuned:
+        tuned: Tuned = load("tuning.retriever").tune_retriever(dataset, self.base, recipe, folder, listen=listen)
+        return tuned
 
     async def outcomes(
         self, engine: Inference, digest: str, rows: Sequence[RetrieverRow], listen: Listen = unheard
