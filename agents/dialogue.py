@@ -6,16 +6,17 @@ cannot leave; `citations` may name only passages that the message holds. This fi
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .agent import Context, Described, In, Out
+from .agent import Context, Described, Exchange, In, Out
 from .errors import OutputTypeError
-from .grammar import CITATIONS, grammar_faults, grammar_of, spoken_field, text_fields
+from .grammar import grammar_faults, grammar_of, spoken_field, text_fields
 from .inference import Generation, Inference
-from .messages import Message, Origin, Passage
-from .prompting import Prompter, handles, passages_in
+from .messages import Message, Origin
+from .prompting import Prompt, Prompter, handles, passages_in
+from .reply_text import read_reply
 from .type_forms import describe, members
 
 
@@ -76,24 +77,35 @@ class DialogueManager(Described[In, Out]):
             raise OutputTypeError(f"dialogue manager {self.name!r}: {'; '.join(faults)}")
         told = cast("Message", message)  # as faults() made sure
         engine, produces, passages = context.host.engine, self.signature.produces, list(passages_in(told))
-        longest = grammar_of(produces, handles(len(passages)), self.max_new_tokens).longest
-        prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
-        history = await context.history(context.node)
-        prompt = await prompter.prompt(self.instructions, told, history, self.history_tokens)
+        prompt = await self.prompt(told, await context.history(context.node), engine)
         grammar = grammar_of(produces, handles(prompt.shown), self.max_new_tokens)
         completion = await engine.generate(
             Generation(
                 base=self.base,
                 turns=prompt.turns,
                 grammar=grammar.text,
-                max_new_tokens=longest,
+                max_new_tokens=self._longest(len(passages)),
                 temperature=self.temperature,
                 seed=context.seed,
             ),
             _FirstText(produces, context.listen).take,
         )
         origin = Origin(role=self.role, weights=await self._weights(engine))
-        return cast("Out", _read(produces, completion.text, passages).made_by(origin))
+        return cast("Out", read_reply(produces, completion.text, passages).made_by(origin))
+
+    async def prompt(self, told: Message, history: Sequence[Exchange], engine: Inference) -> Prompt:
+        """What is put to the model of `engine` for `told`, after the earlier turns in `history`.
+
+        Raises:
+            ContextOverflow: it does not fit the model's context even without its passages.
+        """
+        longest = self._longest(sum(1 for _ in passages_in(told)))
+        prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
+        return await prompter.prompt(self.instructions, told, history, self.history_tokens)
+
+    def _longest(self, passages: int) -> int:
+        """The most tokens that an answer which may cite so many passages can take."""
+        return grammar_of(self.signature.produces, handles(passages), self.max_new_tokens).longest
 
     async def _weights(self, engine: Inference) -> str:
         """What decides this role's answers: the base's weights, the instructions and the output's schema."""
@@ -101,31 +113,6 @@ class DialogueManager(Described[In, Out]):
         settings = [self.instructions, self.max_new_tokens, self.temperature]
         decided_by = [await engine.digest(self.base), *settings, schemas]
         return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
-
-
-def _read(produces: Any, text: str, passages: Sequence[Passage]) -> Message:
-    """The message that `text` is, its citations turned from numbers into the passages' ids."""
-    kinds = {kind.schema_name: kind for kind in members(produces)}
-    spoken = spoken_field(produces)
-    said, _, rest = text.partition("\n") if spoken else ("", "", text)
-    by_handle = dict(zip(handles(len(passages)), passages, strict=True))
-    fields: dict[str, Any] = json.loads(rest) | ({spoken: said} if spoken else {})
-    kind = kinds[fields.pop("kind")] if len(kinds) > 1 else next(iter(kinds.values()))
-    message: Message = kind.model_validate(_cited(fields, by_handle), strict=False)
-    return message
-
-
-def _cited(value: Any, by_handle: Mapping[str, Passage]) -> Any:
-    if isinstance(value, list):
-        return [_cited(item, by_handle) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: list(dict.fromkeys(by_handle[handle].id for handle in item))
-        if name == CITATIONS
-        else _cited(item, by_handle)
-        for name, item in value.items()
-    }
 
 
 @dataclass(slots=True)
