@@ -35,11 +35,11 @@ from coterie.agents.checkpoints import locate
 from coterie.agents.inference import ChatTurn
 from coterie.agents.jsonlines import BadLine, read_objects
 from coterie.agents.messages import Message
-from coterie.agents.replies import write_reply
+from coterie.agents.reply_text import write_reply
 from coterie.agents.tokens import context_length, load_tokenizer, quiet_transformers
 from coterie.tuning.datasets import Dataset
 from coterie.tuning.dialogue import dialogue_recipe, load_for_training, tune_dialogue
-from coterie.tuning.evaluation import Difference, paired_bootstrap
+from coterie.tuning.intervals import Difference, paired_bootstrap
 from coterie.tuning.processes import make_accelerator
 from coterie.tuning.progress import Progress
 from coterie.tuning.recipes import Recipe

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+from ..agents.bottleneck import apply_adapters
 from ..agents.checkpoints import locate, weights_digest
 from ..agents.devices import cache_budget
 from ..agents.tokens import context_length, load_config
@@ -76,7 +77,8 @@ def tune_dialogue(
     """A candidate for the role of `dataset`, tuned from `base`; its files lie in `folder`/model. Blocks.
 
     Checkpoints of the training lie in `folder` too: a second call with the same arguments goes on from them. `listen`
-    is told what is learned, how much of the model is trained, and how the training goes; `finished` how each stage ended.
+    is told what is learned, how much of the model is trained, and how the training goes; `finished` how each stage
+    ended.
 
     Raises:
         RecipeError: a setting cannot be carried out for a dialogue manager.
@@ -121,8 +123,12 @@ def tune_dialogue(
 
 
 def load_for_training(folder: Path) -> Any:
-    """The causal language model in `folder`, in float32, with an attention that takes a mask of blocks."""
-    return AutoModelForCausalLM.from_pretrained(
+    """The causal language model in `folder`, in float32, with an attention that takes a mask of blocks.
+
+    Raises:
+        CheckpointRefused: adapters lie beside it that do not fit.
+    """
+    model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=torch.float32,
         attn_implementation="sdpa",
@@ -130,6 +136,8 @@ def load_for_training(folder: Path) -> Any:
         local_files_only=True,
         trust_remote_code=False,
     )
+    apply_adapters(model, folder)
+    return model
 
 
 def lora_places(model: nn.Module) -> list[str] | None:
