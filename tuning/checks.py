@@ -4,14 +4,17 @@ Each check holds, fails or is unclear; of an unclear one, it is said on how many
 knows nothing of rows, or of what the checks decide together.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .comparison import Comparison
-from .power import Variation, rows_needed, rows_to_tell
+from .intervals import normal_quantile
+from .power import Variation, rows_needed, rows_to_tell, unselected
 from .verdict import Check, Cost, Policy
 
 LEAST_THREADS = 20  # below which a bootstrap says too little about its own width
+_LEAST_GROWTH = 1.1  # times the rows: fewer new ones would settle nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +35,33 @@ def gain_check(found: Comparison, policy: Policy, levels: Levels, expected: floa
         return Check("gain", "fails", f"{said}, which is less than the least gain of {policy.delta:g}")
     if found.high < policy.delta and not few:
         return Check("gain", "fails", f"{said}, which rules out the least gain of {policy.delta:g}")
-    needed = _rows_for_gain(found, policy, levels.later, found.difference if expected is None else expected)
+    needed = _rows_to_settle(found, policy, levels, expected)
     return Check("gain", "unclear", said, needed if few is None or needed is None else max(needed, few))
 
 
-def _rows_for_gain(found: Comparison, policy: Policy, later: Callable[[int], float], gain: float) -> int | None:
+def _rows_to_settle(found: Comparison, policy: Policy, levels: Levels, expected: float | None) -> int | None:
+    """About how many rows would show the expected gain, or, where they should have shown it, the one that was seen."""
+    if expected is not None:
+        needed = _rows_to_see(expected, found, policy, levels)
+        if needed is None or needed > found.rows:
+            return needed
+    bar = max(normal_quantile(1 - levels.now) * (found.null_variance / found.rows) ** 0.5, policy.delta)
+    gain = unselected(found.difference, bar, (found.variance / found.rows) ** 0.5)
+    needed = _rows_to_see(gain, found, policy, levels)
+    return None if needed is None else max(needed, math.ceil(_LEAST_GROWTH * found.rows))
+
+
+def _rows_to_see(gain: float, found: Comparison, policy: Policy, levels: Levels) -> int | None:
     """About how many rows show a true `gain`; where it is too small to be worth a release, how many rule that out."""
-    null = max(found.null_variance, abs(gain)) if found.exact else found.null_variance
-    shift = null - gain**2 if found.exact else found.variance
-    variation = Variation(null, shift)
-    telling = rows_to_tell(policy.delta, variation, level=later)
+    variation = Variation(found.null_variance, found.variance)
+    if found.exact:  # the share of rows that flip, which is no less than the gain
+        flipped = max(found.null_variance, abs(gain))
+        variation = Variation(flipped, flipped - min(gain**2, flipped))
+    telling = rows_to_tell(policy.delta, variation, level=levels.later)
     if gain <= policy.delta:
         return telling
-    seen = rows_needed(gain, variation, level=later, target=policy.power, least=policy.delta)
-    return min((one for one in (telling, seen) if one is not None), default=None)
+    seen = rows_needed(gain, variation, level=levels.later, target=policy.power, least=policy.delta)
+    return min((rows for rows in (telling, seen) if rows is not None), default=None)
 
 
 def slice_check(name: str, found: Comparison, rows: int, policy: Policy, levels: Levels) -> Check:

@@ -63,6 +63,27 @@ def rows_to_tell(gain: float, variation: Variation, *, level: Callable[[int], fl
     return _fewest(enough)
 
 
+def unselected(found: float, bar: float, spread: float) -> float:
+    """What a true gain probably is where `found` was seen and stayed below the `bar` that it had to pass.
+
+    Of comparisons that do not pass, those with luck are missing, so the gain that was found is too low. This one is as
+    often too high as too low: the median-unbiased estimate of a normal mean that is cut off above (Pfanzagl 1970).
+
+    Args:
+        found: the difference that was seen.
+        bar: below which it stayed.
+        spread: its standard error.
+    """
+    if spread == 0:
+        return found
+    normal, low, high = NormalDist(), found - spread, found + 8 * spread
+    for _ in range(60):
+        gain = (low + high) / 2
+        too_low = normal.cdf((found - gain) / spread) > normal.cdf((max(bar, found) - gain) / spread) / 2
+        low, high = (gain, high) if too_low else (low, gain)
+    return (low + high) / 2
+
+
 def _fewest(enough: Callable[[int], bool]) -> int | None:
     high = 1
     while not enough(high):

@@ -10,8 +10,7 @@ from coterie.tuning.gate import gate, judge
 from coterie.tuning.outcomes import ACCURACY, COSINE, Outcome, mean_score
 from coterie.tuning.spending import uses
 from coterie.tuning.verdict import Check, Cost, Policy, Side, Verdict
-
-from .simulated import CANDIDATE, LIVE, answering, scoring, sides
+from tests.tuning.simulated import CANDIDATE, LIVE, answering, scoring, sides
 
 
 def check(verdict: Verdict, name: str) -> Check:
