@@ -28,6 +28,9 @@ HeavyModule = Literal[
     "orchestration.runtime",
     "orchestration.upgrading",
     "orchestration.validation",
+    "tuning.agreement",
+    "tuning.plots",
+    "tuning.search",
 ]
 
 
