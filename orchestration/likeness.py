@@ -1,4 +1,4 @@
-"""How alike two texts are, and a name that near-duplicates share, so that people meet them together.
+"""A name that near-duplicates share, so that people meet them together.
 
 The name is the least hash among a text's words and pairs of words: two texts share it with a probability that is the
 share of words and pairs which they have in common (Broder, "On the resemblance and containment of documents", 1997).
@@ -7,11 +7,12 @@ Figures count as one word, so that texts which differ only in them are alike. Th
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
-from rapidfuzz import fuzz
+Similarity: TypeAlias = Callable[[str, str, float], float]
+"""How much of two texts is the same, 0 to 1, and 0 below a bound; similarity.py has one."""
 
 WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+")
 
@@ -33,11 +34,6 @@ def group_of(text: str) -> str:
     words = ["0" if word[0].isdigit() else word for word in words_of(text)]
     shingles: Iterable[str] = {*words, *(f"{one} {other}" for one, other in pairwise(words))}
     return min(map(_hash, shingles), default=_hash(""))
-
-
-def similarity(one: str, other: str, least: float = 0.0) -> float:
-    """How much of the two texts is the same, 0 to 1 (normalised indel similarity); 0 where it is below `least`."""
-    return fuzz.ratio(one, other, score_cutoff=least * 100) / 100
 
 
 def words_of(text: str) -> list[str]:
