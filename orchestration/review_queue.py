@@ -14,13 +14,14 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.sql import ColumnElement, Select
 
+from ..agents.loading import load
 from ..agents.messages import repair_text
 from ..agents.registry import StoredMessage
 from .answer_form import ReviewForm
 from .asking import RuleVerdict
 from .decisions import decision_of
 from .integrity import STREAK, answers, drawn, pace, quick_limit, quick_streak, settle
-from .likeness import similarity
+from .likeness import Similarity
 from .review_deciding import notes_of
 from .review_form import read_form
 from .review_items import Budget, Decision, Item, QueueFilter, ShownMessage
@@ -214,6 +215,7 @@ def together(connection: Connection, row: ReviewRow, by: str, now: float) -> lis
         _free(by, now),
     )
     verdicts = from_json(row.asking)["rules"]
+    similarity: Similarity = load("orchestration.similarity").similarity
     found = [row]
     chosen = _ordered(same, ALL).with_only_columns(reviews.c.run, reviews.c.task, reviews.c.asking, reviews.c.text)
     with connection.execute(chosen.limit(COMPARED), execution_options={"yield_per": PAGE}) as compared:
