@@ -29,6 +29,7 @@ UNSAFE_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.pickle", "*.pkl", "*.ckpt")  # al
 MAY_NAME_CODE = (CONFIG, "tokenizer_config.json", "generation_config.json")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")  # organisation/name, or organisation/name@revision
 BLOCK = 1 << 20  # bytes read at a time
+NOTED = 1 << 20  # bytes; the digest of a larger file is noted, so that it is read once for each change
 
 
 class Progress(Protocol):
@@ -209,7 +210,7 @@ def weights_digest(folder: Path) -> str:
     files = sorted(folder.glob(WEIGHTS))
     if not files:
         raise CheckpointNotFound(f"{str(folder)!r} holds no {WEIGHTS} file")
-    digests = _file_digests(files)
+    digests = _noted_digests(files)
     if len(digests) == 1:
         return digests[0]
     lines = [f"{digest}  {path.name}\n" for path, digest in zip(files, digests, strict=True)]
@@ -251,8 +252,14 @@ def _json_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _file_digests(files: Sequence[Path]) -> list[str]:
-    """Digests of `files`, those of unchanged files from a note in the home folder."""
+def file_digests(files: Sequence[Path]) -> list[str]:
+    """sha256 hex digests of `files`, those of unchanged large files from a note in the home folder. Blocks."""
+    large = [file for file in files if file.stat().st_size > NOTED]
+    known = dict(zip(large, _noted_digests(large), strict=True)) if large else {}
+    return [known.get(file) or file_digest(file) for file in files]
+
+
+def _noted_digests(files: Sequence[Path]) -> list[str]:
     path = home() / "digests.json"
     notes = _read_notes(path)
     found: dict[str, str] = {}

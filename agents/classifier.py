@@ -1,7 +1,8 @@
 """`DecisionClassifier`: an agent that answers a message with a decision of its output type.
 
 A light description: types, role, encoder, what the labels mean. Its heads live in the host and are opened when they are
-first needed: those of the role's live release, or zero-shot ones. This file does not know how heads compute.
+first needed: those of the role's live release, or zero-shot ones. Which is live is asked for each message, so that a
+promotion counts from the next one on. This file does not know how heads compute.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from .decisions import Decision
 from .errors import OutputTypeError
 from .messages import Message, Origin, Rejection
 from .outputs import OutputPlan, output_faults, plan_output
-from .releases import check_role
+from .releases import check_role, live_digest
 from .rendering import feature_names, features_of, text_of
 from .served_heads import HeadRequest, ServedHeads, serve_heads
 
@@ -90,13 +91,14 @@ class DecisionClassifier(Described[In, Out]):
         given = cast("Message", message)
         plan = self.plan
         pinned = context.releases.get(self.role)
+        release = live_digest(self.role) if pinned is None else pinned
         served = await context.host.resource(
-            ("heads", self, pinned), lambda: serve_heads(self._request, context.host.engine, pinned)
+            ("heads", self, release), lambda: serve_heads(self._request, context.host.engine, release)
         )
         text, features = text_of(given), self._features(given)
         if plan.rejects and not features and not any(map(str.isalnum, text)):
             return cast("Out", self._nothing_to_judge(served))
-        embedding = (await context.host.engine.embed(self.base, [text]))[0]  # (D,)
+        embedding = (await context.host.engine.embed(served.base, [text]))[0]  # (D,)
         predictions = served.heads.predict(embedding, features)
         origin = Origin(
             role=self.role,

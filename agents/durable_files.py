@@ -35,6 +35,12 @@ def make_folder(folder: Path) -> None:
         one.mkdir(mode=0o700, exist_ok=True)
 
 
+def sync_file(path: Path) -> None:
+    """Returns when the content of `path` is on the disk."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Returns when renames inside `folder` are on the disk."""
     if os.name != "posix":  # elsewhere a folder cannot be opened to be synced

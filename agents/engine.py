@@ -76,7 +76,7 @@ class Engine:
         self._locks: dict[str, anyio.Lock] = {}
         self._ended = anyio.Event()
         self._thread = TorchThread(lambda error: self._post(self._thread_ended, error))
-        self._models = Models(home(), device, threads, SLOTS, self._deliver_later, self._thread.workloads.append)
+        self._models = Models(home(), device, threads, SLOTS, self._deliver_later, self._thread.workloads)
 
     async def __aenter__(self) -> Self:
         quiet_transformers()

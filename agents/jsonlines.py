@@ -1,7 +1,8 @@
 """JSON lines as people really have them: one bad line never stops the rest.
 
 `read_objects` and `read_models` stream a file and yield, for each line that is not blank, what it holds or a `BadLine`
-that says what was found against what was expected. This file does not know what the rows mean.
+that says what was found against what was expected; `read_numbered` tells the number of each line as well. This
+file does not know what the rows mean.
 """
 
 import json
@@ -55,6 +56,16 @@ def read_objects(path: str | PathLike[str], needed: Collection[str] = ()) -> Ite
         CorpusError: the file does not exist, is a folder, or cannot be read.
     """
     return (row for row, _ in _rows(_existing(path), tuple(needed)))
+
+
+def read_numbered(path: str | PathLike[str]) -> Iterator[tuple[int, JsonObject] | BadLine]:
+    """The JSON object on each line of a file, in order, after the line's number: counted from 1, blank ones included.
+
+    Raises:
+        CorpusError: the file does not exist, is a folder, or cannot be read.
+    """
+    file = _existing(path)
+    return (row if isinstance(row, BadLine) else (line.number, row) for row, line in _rows(file, ()))
 
 
 def read_models(path: str | PathLike[str], model: type[Model]) -> Iterator[Model | BadLine]:

@@ -5,6 +5,7 @@ good.
 """
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,19 +13,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
+from pydantic import JsonValue
 
-from .durable_files import make_folder, sync_folder, write_durably
+from .checkpoints import file_digest
+from .durable_files import make_folder, sync_file, sync_folder, write_durably
 from .errors import CheckpointError, CheckpointNotFound, StorageError
 from .releases import (
-    HEAD,
     MANIFEST,
     POINTER,
     Action,
+    Kind,
     LivePointer,
     Manifest,
     Promotion,
     Release,
     StoredHead,
+    StoredSearch,
     pointer,
     release,
     role_folder,
@@ -36,10 +40,14 @@ def add(
     *,
     base: str,
     base_digest: str,
-    heads: tuple[StoredHead, ...],
-    head: bytes,
+    files: Mapping[str, bytes | Path],
+    kind: Kind = "classifier",
+    heads: tuple[StoredHead, ...] = (),
     features: tuple[str, ...] = (),
     calibrated: bool = False,
+    search: StoredSearch | None = None,
+    recipe: Mapping[str, JsonValue] | None = None,
+    dataset: str = "",
     note: str = "",
 ) -> Release:
     """Stores a candidate release of `role`; it is not live until it is promoted. Blocks.
@@ -48,10 +56,14 @@ def add(
         role: the role's name, such as "finance/mood".
         base: the base checkpoint under the head.
         base_digest: sha256 hex of the base's weights.
-        heads: what the head decides.
-        head: its weights, as `heads.write_heads` gives them.
+        files: what it is made of, by the names in releases.py; a path is copied.
+        kind: what sort of role it is for.
+        heads: what a classifier's head decides.
         features: names of the numeric features beside the text.
         calibrated: whether its probabilities were calibrated on held-out rows.
+        search: how a retriever searches.
+        recipe: every setting that it was tuned with.
+        dataset: sha256 hex of the rows that it was tuned on.
         note: for a person: what it was tuned on.
 
     Raises:
@@ -59,18 +71,22 @@ def add(
     """
     manifest = Manifest(
         role=role,
+        kind=kind,
         base=base,
         base_digest=base_digest,
         heads=heads,
         features=features,
         calibrated=calibrated,
+        search=search,
+        recipe=dict(recipe or {}),
+        dataset=dataset,
         created=datetime.now(UTC),
         note=note,
-        files={HEAD: hashlib.sha256(head).hexdigest()},
+        files={name: content_digest(content) for name, content in sorted(files.items())},
     )
     content = manifest.model_dump_json(indent=2).encode()
     digest = hashlib.sha256(content).hexdigest()
-    _store(role_folder(role), digest, {HEAD: head, MANIFEST: content})
+    _store(role_folder(role), digest, {**files, MANIFEST: content})
     return release(role, digest)
 
 
@@ -114,17 +130,33 @@ def _point(role: str, action: Action, stack: tuple[str, ...], now: LivePointer) 
     write_durably(role_folder(role) / POINTER, after.model_dump_json(indent=2).encode())
 
 
-def _store(folder: Path, digest: str, files: Mapping[str, bytes]) -> None:
+def content_digest(content: bytes | Path) -> str:
+    """sha256 hex digest of bytes, or of the file at a path."""
+    return file_digest(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
+
+
+def _store(folder: Path, digest: str, files: Mapping[str, bytes | Path]) -> None:
     """Writes a folder beside its place and renames it."""
     with _storing(folder):
         make_folder(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as staging:
             fresh = Path(staging) / digest
             for name, content in files.items():
-                write_durably(fresh / name, content)
+                _put(fresh / name, content)
             if not (folder / digest).exists():
                 fresh.replace(folder / digest)
         sync_folder(folder)
+
+
+def _put(path: Path, content: bytes | Path) -> None:
+    if isinstance(content, bytes):
+        write_durably(path, content)
+        return
+    make_folder(path.parent)
+    shutil.copyfile(content, path)
+    path.chmod(0o600)
+    sync_file(path)
+    sync_folder(path.parent)
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """The releases of a role on disk: which there are, which is live, and what is in them. Reading only.
 
-    COTERIE_HOME/releases/<role>/<digest>/release.json       what it is: role, base, heads, hash of each file
-    COTERIE_HOME/releases/<role>/<digest>/head.safetensors   its weights
-    COTERIE_HOME/releases/<role>/live.json                   which is live, which were before, and what was done
+    COTERIE_HOME/releases/<role>/<digest>/release.json        what it is: role, base, heads, hash of each file
+    COTERIE_HOME/releases/<role>/<digest>/head.safetensors    a classifier's head
+    COTERIE_HOME/releases/<role>/<digest>/query.safetensors   a retriever's map of queries
+    COTERIE_HOME/releases/<role>/<digest>/model/              weights of its own instead of the base's: a checkpoint
+    COTERIE_HOME/releases/<role>/<digest>/rows.jsonl          which rows it was tuned on, without their text
+    COTERIE_HOME/releases/<role>/live.json                    which is live, which were before, and what was done
 
 A release is stored once and never changed: its digest is the hash of its release.json, which holds the hash of
 everything else, and both are checked when it is read. Storing and promoting is done by promotion.py.
@@ -12,23 +15,31 @@ This file knows nothing of torch, of how heads are computed, or of why a release
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from .checkpoints import file_digest, home
+from .checkpoints import file_digests, home
 from .decisions import Decision, DecisionKind, Regression
 from .errors import CheckpointError, CheckpointNotFound, ReleaseCorrupt
 
 MANIFEST = "release.json"
 HEAD = "head.safetensors"
+QUERY_MAP = "query.safetensors"
+MODEL = "model"  # a folder
+ROWS = "rows.jsonl"
 POINTER = "live.json"
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,7}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
+FILE = re.compile(rf"({MODEL}/)?[A-Za-z0-9][A-Za-z0-9._-]*")
+
 Action: TypeAlias = Literal["promote", "rollback"]
+Kind: TypeAlias = Literal["classifier", "retriever", "dialogue"]
 
 
 class StoredHead(BaseModel):
@@ -53,6 +64,20 @@ class StoredHead(BaseModel):
         return f"{self.kind}{' ' * bool(self.field)}{self.field} [{', '.join(self.labels)}]{bounds}"
 
 
+class StoredSearch(BaseModel):
+    """How a retriever searches: `fusion.Fusion`, and what its own weights embed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    lexical_share: float
+    k1: float
+    b: float
+    query_map: bool = False  # whether the embedding of a query goes through the map in query.safetensors
+    documents: Literal["base", "model"] = (
+        "base"  # what embeds passages; queries are embedded by the model if there is one
+    )
+
+
 class Manifest(BaseModel):
     """What release.json holds."""
 
@@ -60,12 +85,15 @@ class Manifest(BaseModel):
 
     version: Literal[1] = 1  # of this format
     role: str
-    kind: Literal["classifier"] = "classifier"
+    kind: Kind = "classifier"
     base: str
     base_digest: str  # sha256 hex of the base's weights
-    heads: tuple[StoredHead, ...]
+    heads: tuple[StoredHead, ...] = ()  # of a classifier
     features: tuple[str, ...] = ()  # names of the numeric features, in the order of the head's columns
     calibrated: bool = False  # whether probabilities were calibrated on held-out rows
+    search: StoredSearch | None = None  # of a retriever
+    recipe: dict[str, JsonValue] = {}  # every setting that it was tuned with
+    dataset: str = ""  # sha256 hex of the rows that it was tuned on
     created: datetime
     note: str = ""  # for a person: what it was tuned on
     files: dict[str, str]  # sha256 hex of each file beside this one
@@ -101,8 +129,13 @@ class Release(BaseModel):
 
     @property
     def head_path(self) -> Path:
-        """The file with its weights."""
+        """The file with a classifier's head."""
         return self.folder / HEAD
+
+    @property
+    def model_folder(self) -> Path | None:
+        """The checkpoint with weights of its own; None where it uses those of its base."""
+        return self.folder / MODEL if any(name.startswith(f"{MODEL}/") for name in self.manifest.files) else None
 
 
 def check_role(role: str) -> None:
@@ -136,6 +169,19 @@ def live(role: str) -> Release | None:
     """
     stack = pointer(role).stack
     return release(role, stack[-1]) if stack else None
+
+
+def live_digest(role: str) -> str:
+    """The digest of the release that answers for `role` now; "" where the role works zero-shot.
+
+    Cheap enough to ask for each message: the pointer is read again only after it has changed. Nothing is checked.
+    """
+    path = role_folder(role) / POINTER
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return ""
+    return _live_digest(role, str(path), state.st_mtime_ns, state.st_ino)
 
 
 def release(role: str, digest: str) -> Release:
@@ -200,9 +246,21 @@ def _read(role: str, digest: str) -> Release:
         raise ReleaseCorrupt(role, path, f"cannot be read: {error.errors()[0]['msg']}") from error
     if hashlib.sha256(content).hexdigest() != digest or manifest.role != role:
         raise ReleaseCorrupt(role, path, "was changed after it had been stored")
-    for name, expected in manifest.files.items():
-        if Path(name).name != name or not (folder / name).is_file():
-            raise ReleaseCorrupt(role, folder / name, "is missing")
-        if file_digest(folder / name) != expected:
-            raise ReleaseCorrupt(role, folder / name, "was changed after it had been stored")
+    _check_files(role, folder, manifest.files)
     return Release(digest=digest, folder=folder, manifest=manifest)
+
+
+def _check_files(role: str, folder: Path, files: Mapping[str, str]) -> None:
+    for name in files:
+        if not FILE.fullmatch(name) or not (folder / name).is_file():
+            raise ReleaseCorrupt(role, folder / name, "is missing")
+    found = file_digests([folder / name for name in files])
+    for (name, expected), digest in zip(files.items(), found, strict=True):
+        if digest != expected:
+            raise ReleaseCorrupt(role, folder / name, "was changed after it had been stored")
+
+
+@lru_cache(maxsize=256)
+def _live_digest(role: str, path: str, modified: int, inode: int) -> str:
+    stack = pointer(role).stack
+    return stack[-1] if stack else ""

@@ -15,7 +15,7 @@ from .decisions import Decision, Regression
 from .errors import CheckpointError, ReleaseCorrupt
 from .inference import Inference
 from .loading import load
-from .releases import Release, StoredHead, live
+from .releases import Release, StoredHead
 from .releases import release as stored_release
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class ServedHeads:
     """Heads, and what an `Origin` says of them."""
 
     heads: "Heads"
+    base: str  # what embeds the text: the base, or the release's own checkpoint
     digest: str  # sha256 hex of the release, or of base and descriptions
     calibrated: bool
 
@@ -42,34 +43,33 @@ class HeadRequest:
     features: tuple[str, ...]  # names of the numeric features of its input
 
 
-async def serve_heads(request: HeadRequest, engine: Inference, pinned: str | None = None) -> ServedHeads:
+async def serve_heads(request: HeadRequest, engine: Inference, digest: str) -> ServedHeads:
     """The heads for `request`.
 
     Args:
-        pinned: the digest of the release that must answer, "" for the zero-shot form; None: the live release.
+        digest: of the release that must answer; "" for the zero-shot form.
 
     Raises:
         CheckpointError: the release does not fit the request, was changed, or the base cannot be had.
     """
-    release = await anyio.to_thread.run_sync(_chosen, request.role, pinned)
+    release = await anyio.to_thread.run_sync(stored_release, request.role, digest) if digest else None
     module = await anyio.to_thread.run_sync(load, "agents.heads", abandon_on_cancel=True)
-    digest = await engine.digest(request.base)
+    base_digest = await engine.digest(request.base)
     if release is None:
-        return await _zero_shot(request, engine, digest, module)
-    orders = _fit(request, release, digest)
+        return await _zero_shot(request, engine, base_digest, module)
+    orders = _fit(request, release, base_digest)
     content = await anyio.to_thread.run_sync(release.head_path.read_bytes)
     kinds = [head.kind for head in release.manifest.heads]
     try:
         heads: LinearHeads = module.read_heads(content, kinds)
-        return ServedHeads(module.reordered(heads, orders), release.digest, release.manifest.calibrated)
+        return ServedHeads(
+            module.reordered(heads, orders),
+            str(release.model_folder or request.base),
+            release.digest,
+            release.manifest.calibrated,
+        )
     except (ValueError, IndexError) as error:
         raise ReleaseCorrupt(request.role, release.head_path, str(error)) from error
-
-
-def _chosen(role: str, pinned: str | None) -> Release | None:
-    if pinned is None:
-        return live(role)
-    return stored_release(role, pinned) if pinned else None
 
 
 async def _zero_shot(request: HeadRequest, engine: Inference, digest: str, module: Any) -> ServedHeads:
@@ -84,12 +84,16 @@ async def _zero_shot(request: HeadRequest, engine: Inference, digest: str, modul
     ]
     canonical = json.dumps({"role": request.role, "heads": told}, sort_keys=True, separators=(",", ":"))
     own = hashlib.sha256((digest + canonical).encode()).hexdigest()
-    return ServedHeads(module.ZeroShotHeads(tuple(heads)), own, calibrated=False)
+    return ServedHeads(module.ZeroShotHeads(tuple(heads)), request.base, own, calibrated=False)
 
 
 def _fit(request: HeadRequest, release: Release, digest: str) -> list[list[int]]:
     """For each head the stored row of each label that is asked for; raises where the release decides something else."""
     stored = release.manifest
+    if stored.kind != "classifier":
+        raise CheckpointError(
+            f"release {release.digest[:12]} of {request.role!r} is of a {stored.kind}, not a classifier"
+        )
     name = f"release {release.digest[:12]} of {request.role!r}"
     if stored.base_digest != digest:
         raise CheckpointError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from .likeness import WORD, words_of
+from ..agents.shingles import WORD, words_of
 from .review_items import EvidenceItem, LineageStep, ShownMessage
 
 Marks: TypeAlias = Mapping[tuple[str, int], bool]

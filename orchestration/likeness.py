@@ -2,18 +2,16 @@
 
 The name is the least hash among a text's words and pairs of words: two texts share it with a probability that is the
 share of words and pairs which they have in common (Broder, "On the resemblance and containment of documents", 1997).
-Figures count as one word, so that texts which differ only in them are alike. This file knows nothing of reviews.
+This file knows nothing of reviews.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 from rapidfuzz import fuzz
 
-WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+")
+from ..agents.shingles import shingles_of
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -30,19 +28,12 @@ def texts_in(value: Any) -> Iterator[str]:
 
 def group_of(text: str) -> str:
     """The name that `text` shares with its near-duplicates, 16 hex digits."""
-    words = ["0" if word[0].isdigit() else word for word in words_of(text)]
-    shingles: Iterable[str] = {*words, *(f"{one} {other}" for one, other in pairwise(words))}
-    return min(map(_hash, shingles), default=_hash(""))
+    return min(map(_hash, shingles_of(text)), default=_hash(""))
 
 
 def similarity(one: str, other: str, least: float = 0.0) -> float:
     """How much of the two texts is the same, 0 to 1 (normalised indel similarity); 0 where it is below `least`."""
     return fuzz.ratio(one, other, score_cutoff=least * 100) / 100
-
-
-def words_of(text: str) -> list[str]:
-    """The words and figures of `text`, in lower case."""
-    return [found.group().casefold() for found in WORD.finditer(text)]
 
 
 def _hash(shingle: str) -> str:

@@ -22,7 +22,7 @@ HEAVY = (
     "safetensors",
     "gguf",
 )
-OF_ORCHESTRATION_FOR_TUNING = {"log", "events"}
+OF_ORCHESTRATION_FOR_TUNING = {"log", "events", "training_items"}
 
 
 def sources() -> Iterator[tuple[str, Path]]:

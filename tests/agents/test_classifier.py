@@ -4,13 +4,16 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
 import anyio
+import anyio.lowlevel
 import numpy as np
 import pytest
 from pydantic import Field
+from safetensors.numpy import load_file, save_file
 
 from coterie.agents.agent import Context
 from coterie.agents.classifier import DecisionClassifier
@@ -22,7 +25,7 @@ from coterie.agents.hosting import LocalHost
 from coterie.agents.messages import Confidence, Message, Rejection
 from coterie.agents.outputs import plan_output
 from coterie.agents.promotion import add, promote, rollback
-from coterie.agents.releases import Release, StoredHead
+from coterie.agents.releases import HEAD, Release, StoredHead
 
 ROLE = "desk/mood"
 GOOD = ("profit rose", "sales grew", "revenue rose by ten percent", "the dividend grew", "income rose in the quarter")
@@ -103,7 +106,7 @@ async def tuned(engine: Engine, base: str, labels: tuple[str, ...] = ("good", "b
         base=base,
         base_digest=await engine.digest(base),
         heads=(StoredHead.of(Classes("label", labels)),),
-        head=write_heads(LinearHeads((head,), nothing, nothing)),
+        files={HEAD: write_heads(LinearHeads((head,), nothing, nothing))},
         calibrated=True,
     )
 
@@ -192,6 +195,59 @@ async def test_a_promoted_release_answers_and_a_rollback_takes_it_back(engine: E
 
 
 @pytest.mark.anyio
+async def test_a_promotion_counts_from_the_next_message_of_a_running_host(
+    context: Context, engine: Engine, base: str
+) -> None:
+    """64 messages in flight while releases change all get an answer, each wholly by one release."""
+    mood = DecisionClassifier[Line, Mood](ROLE, base=base)
+    first, second = await tuned(engine, base), await tuned(engine, base, ("bad", "good"))
+    promote(ROLE, first.digest)
+    answers: list[Mood] = []
+
+    async def ask(number: int) -> None:
+        answers.append(await mood.handle(Line(text=f"{GOOD[0]} {number}"), context))
+
+    async with anyio.create_task_group() as group:
+        for number in range(64):
+            group.start_soon(ask, number)
+            if number == 32:
+                await anyio.lowlevel.checkpoint()
+                promote(ROLE, second.digest)
+    by = Counter(answer.origin.weights for answer in answers if answer.origin is not None)
+    assert by.total() == 64
+    assert set(by) == {first.digest, second.digest}
+    rollback(ROLE)
+    last = await mood.handle(Line(text=GOOD[0]), context)
+    assert last.origin is not None
+    assert last.origin.weights == first.digest
+
+
+@pytest.mark.anyio
+async def test_a_release_with_weights_of_its_own_embeds_with_them(
+    context: Context, engine: Engine, base: str, tmp_path: Path
+) -> None:
+    """The checkpoint inside the release takes the place of its base."""
+    changed = shutil.copytree(base, tmp_path / "changed")
+    weights = load_file(changed / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"] = -weights["embeddings.word_embeddings.weight"]
+    save_file(weights, changed / "model.safetensors", metadata={"format": "pt"})
+    head = await tuned(engine, str(changed))
+    release = add(
+        ROLE,
+        base=base,
+        base_digest=await engine.digest(base),
+        heads=head.manifest.heads,
+        files={HEAD: head.head_path.read_bytes(), **{f"model/{file.name}": file for file in changed.iterdir()}},
+    )
+    promote(ROLE, release.digest)
+    mood = DecisionClassifier[Line, Mood](ROLE, base=base)
+    for label, texts in (("good", GOOD), ("bad", BAD)):
+        for text in texts:
+            assert ((await mood.handle(Line(text=text), context)).label, text) == (label, text)
+    assert str(release.model_folder) in {model.base for model in engine.statistics().models}
+
+
+@pytest.mark.anyio
 async def test_labels_may_be_named_in_another_order(context: Context, engine: Engine, base: str) -> None:
     """A release knows its labels by name, so reordering the Literal changes no answer."""
     promote(ROLE, (await tuned(engine, base)).digest)
@@ -222,7 +278,11 @@ async def test_a_release_over_other_weights_or_numbers_is_refused(context: Conte
     with pytest.raises(CheckpointError, match="was tuned with the numeric fields none, but its input has day, week"):
         await mood.handle(Prices(text="x", day=1.0, week=None), context)
     other = add(
-        ROLE, base="gone", base_digest="0" * 64, heads=release.manifest.heads, head=release.head_path.read_bytes()
+        ROLE,
+        base="gone",
+        base_digest="0" * 64,
+        heads=release.manifest.heads,
+        files={HEAD: release.head_path.read_bytes()},
     )
     promote(ROLE, other.digest)
     with pytest.raises(CheckpointError, match=r"was tuned over gone \(000000000000\), but the classifier has .*; set "):
@@ -239,7 +299,7 @@ async def test_a_changed_release_answers_nothing(context: Context, engine: Engin
     with pytest.raises(ReleaseCorrupt, match="was changed after it had been stored"):
         await mood.handle(Line(text="x"), context)
     manifest = release.manifest
-    empty = add(ROLE, base=base, base_digest=manifest.base_digest, heads=manifest.heads, head=b"no heads")
+    empty = add(ROLE, base=base, base_digest=manifest.base_digest, heads=manifest.heads, files={HEAD: b"no heads"})
     promote(ROLE, empty.digest)
     with pytest.raises(ReleaseCorrupt, match="is no safetensors file"):
         await mood.handle(Line(text="x"), context)
@@ -258,7 +318,7 @@ async def test_numbers_count_once_a_role_is_tuned(context: Context, engine: Engi
         base=base,
         base_digest=await engine.digest(base),
         heads=tuple(StoredHead.of(one) for one in plan_output(Prices, Outlook).heads),
-        head=write_heads(LinearHeads((head,), mean, deviation)),
+        files={HEAD: write_heads(LinearHeads((head,), mean, deviation))},
         features=("day", "week"),
     )
     promote("desk/outlook", release.digest)

@@ -11,6 +11,7 @@ from coterie.agents.checkpoints import weights_digest
 from coterie.agents.engine import Engine
 from coterie.agents.errors import CheckpointNotFound, ContextOverflow, EngineClosed, EngineError
 from coterie.agents.inference import ChatTurn, Completion, Generation
+from coterie.agents.models import MOST_KEPT
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +27,15 @@ async def test_embeddings_have_unit_length(engine: Engine, tiny_encoder: Path):
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     assert (vectors[0] == vectors[2]).all()
+
+
+async def test_models_that_have_not_been_asked_for_are_let_go(engine: Engine, tiny_encoder: Path, tmp_path: Path):
+    """More checkpoints than are kept give the same vectors as before, also those that were let go."""
+    folders = [str(shutil.copytree(tiny_encoder, tmp_path / str(number))) for number in range(MOST_KEPT + 2)]
+    first = [(await engine.embed(folder, [f"revenue {folder}"])).tobytes() for folder in folders]
+    assert len(engine._models.encoders) == MOST_KEPT
+    again = [(await engine.embed(folder, [f"revenue {folder}", "costs"]))[0].tobytes() for folder in folders]
+    assert again == first
 
 
 async def test_no_texts_give_no_rows(engine: Engine, tiny_encoder: Path):

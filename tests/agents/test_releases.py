@@ -27,7 +27,14 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stored(content: bytes = b"weights", role: str = ROLE) -> Release:
-    return add(role, base="minilm-l6", base_digest="b" * 64, heads=HEADS, head=content, note="for a test")
+    return add(
+        role,
+        base="minilm-l6",
+        base_digest="b" * 64,
+        heads=HEADS,
+        files={"head.safetensors": content},
+        note="for a test",
+    )
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coterie.agents.shingles import words_of
 from coterie.orchestration.evidence import STOP_WORDS, Words, evidence_of, passages_in, said_in, spans_of
-from coterie.orchestration.likeness import words_of
 from coterie.orchestration.lineage import lineage_of
 from coterie.orchestration.review_items import EvidenceItem, LineageStep, ShownMessage
 from coterie.orchestration.task_facts import messages_in
