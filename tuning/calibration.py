@@ -17,28 +17,32 @@ if TYPE_CHECKING:
 
 BINS = 15  # of equal width, as Guo et al. have them
 SHARPEST, FLATTEST = 1e-3, 1e3  # temperatures between which the best is sought
-HALVINGS = 60  # of an interval of temperatures: to the last bit of a float32
+STEPS = 100  # of Newton's method at the most; some five are usual
+CLOSE = 1e-10  # a relative step below which the minimum is reached
 
 
 def fit_temperature(logits: "NDArray[np.float64]", targets: HeadTargets) -> float:
     """The temperature by which to divide `logits` (N, K) so that the log loss of `targets` is least.
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599), section 4.2. The loss is convex in
-    1 / temperature, so that halving the interval by the sign of its derivative finds the minimum exactly. It is 1 of
-    a regression, or where no row says anything.
+    1 / temperature, so that Newton's method within a shrinking interval finds the minimum exactly. It is 1 of a
+    regression, or where no row says anything.
     """
     rows = targets.weights > 0
     if targets.head.kind == "regression" or not rows.any():
         return 1.0
     scores, told = np.asarray(logits[rows], np.float64), targets.take(rows)
-    low, high = np.log(1 / FLATTEST), np.log(1 / SHARPEST)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if _slope(scores, told, float(np.exp(middle))) < 0:
-            low = middle
-        else:
-            high = middle
-    return float(np.exp(-(low + high) / 2))
+    low, high = 1 / FLATTEST, 1 / SHARPEST
+    sharpness = 1.0
+    for _ in range(STEPS):
+        slope, curvature = _slope(scores, told, sharpness)
+        low, high = (sharpness, high) if slope < 0 else (low, sharpness)
+        aim = sharpness - slope / curvature if curvature > 0 else low
+        moved = aim if low < aim < high else (low * high) ** 0.5
+        if abs(moved - sharpness) <= CLOSE * sharpness:
+            break
+        sharpness = moved
+    return 1 / sharpness
 
 
 def log_losses(probabilities: "NDArray[np.float64]", targets: HeadTargets) -> "NDArray[np.float64]":
@@ -84,13 +88,26 @@ def brier_score(probabilities: "NDArray[np.float64]", targets: HeadTargets) -> f
     return float((squares.sum(axis=1) if targets.exclusive else squares.mean(axis=1)).mean())
 
 
-def _slope(scores: "NDArray[np.float64]", targets: HeadTargets, sharpness: float) -> float:
-    """Derivative of the weighted log loss by 1 / temperature, here `sharpness`."""
+def _slope(scores: "NDArray[np.float64]", targets: HeadTargets, sharpness: float) -> tuple[float, float]:
+    """First and second derivative of the weighted log loss by 1 / temperature, here `sharpness`."""
     scaled = scores * sharpness
     if not targets.exclusive:
-        cells = (sigmoid(scaled) - targets.values) * scores * targets.known
-        return float((cells.sum(axis=1) * targets.weights).sum())
-    found = (softmax(scaled) * scores).sum(axis=1)
-    masked = np.where(targets.values > 0, scaled, -np.inf)
-    wanted = (softmax(masked) * scores).sum(axis=1)
-    return float(((found - wanted) * targets.weights).sum())
+        chances = sigmoid(scaled)
+        firsts = ((chances - targets.values) * scores * targets.known).sum(axis=1)
+        seconds = (chances * (1 - chances) * scores**2 * targets.known).sum(axis=1)
+        return float(firsts @ targets.weights), float(seconds @ targets.weights)
+    mean, variance = _moments(scores, softmax(scaled))
+    known = targets.values.sum(axis=1) == 1
+    wanted, spread = np.where(known, (scores * targets.values).sum(axis=1), 0.0), np.zeros(len(scores))
+    if not known.all():
+        masked = np.where(targets.values[~known] > 0, scaled[~known], -np.inf)
+        wanted[~known], spread[~known] = _moments(scores[~known], softmax(masked))
+    return float((mean - wanted) @ targets.weights), float((variance - spread) @ targets.weights)
+
+
+def _moments(
+    scores: "NDArray[np.float64]", shares: "NDArray[np.float64]"
+) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """Mean and variance of each row of scores under shares, both (N, K) to (N)."""
+    mean = (shares * scores).sum(axis=1)
+    return mean, (shares * (scores - mean[:, None]) ** 2).sum(axis=1)

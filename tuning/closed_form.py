@@ -17,13 +17,14 @@ import numpy as np
 
 from ..agents.heads import LinearHead, sigmoid, softmax
 from .calibration import fit_temperature, log_losses
+from .discriminant import Scatter
 from .errors import TrainingFailed
 from .head_targets import HeadTargets, check_varied
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RIDGES = tuple(10.0**power for power in np.arange(-4, 2.01, 0.5))  # shares of the inputs' mean eigenvalue
+RIDGES = tuple(10.0**power for power in range(-6, 3))  # shares of the inputs' mean eigenvalue
 SMALLEST_EIGENVALUE = 1e-9  # of the largest: below it, an input is a sum of others
 NEWTON_STEPS = 50
 
@@ -39,10 +40,11 @@ class ClosedForm:
 
 
 def fit_closed_form(inputs: "NDArray[np.float64]", targets: HeadTargets) -> ClosedForm:
-    """Ridge regression of `targets` on `inputs` (N, P), made into logits.
+    """Ridge regression of `targets` on `inputs` (N, P), made into logits; of classes also discriminant analysis.
 
     Classes: on 1 for the right label and 0 for the others, then one temperature. A rejected label gets 0, the others
-    shares by how often they are right. Several labels: each by itself, then a logistic curve for each (Platt 1999).
+    shares by how often they are right. Where no row is a rejection, the discriminant is tried too, and the better one
+    is taken. Several labels: each by itself, then a logistic curve for each (Platt 1999).
     Rows that say nothing to the head, or only what does not hold of several labels, are left out.
 
     Raises:
@@ -57,12 +59,14 @@ def fit_closed_form(inputs: "NDArray[np.float64]", targets: HeadTargets) -> Clos
     spectrum = _Spectrum.of(inputs[rows], told.weights.astype(np.float64))
     wanted = _wanted(told)  # (N, K)
     fits = [_scored(spectrum.fit(ridge, wanted), told) for ridge in RIDGES]
+    if targets.exclusive and told.decided.all():
+        fits += _discriminants(inputs[rows], told)
     return min(fits, key=lambda fit: fit.loss)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """Ridge regression with one strength."""
+    """A linear fit with one strength of the ridge, before it gives probabilities."""
 
     ridge: float
     weight: "NDArray[np.float64]"  # (K, P)
@@ -106,6 +110,13 @@ class _Spectrum:
         residual = (targets - fitted) / (1 - own)  # (N, K) of answers without the row
         weight = coefficients.T @ self.axes.T
         return _Fit(ridge, weight, centre - weight @ self.mean, wanted - residual / self.roots[:, None])
+
+
+def _discriminants(inputs: "NDArray[np.float64]", targets: HeadTargets) -> list[ClosedForm]:
+    labels = targets.values.argmax(axis=1)
+    scatter = Scatter.of(inputs, labels, targets.values.shape[1], targets.weights.astype(np.float64))
+    fits = ((ridge, scatter.fit(ridge)) for ridge in RIDGES)
+    return [_scored(_Fit(ridge, fit.weight, fit.bias, fit.left_out), targets) for ridge, fit in fits]
 
 
 def _wanted(targets: HeadTargets) -> "NDArray[np.float64]":

@@ -18,9 +18,8 @@ from .head_targets import HeadTargets
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)  # of squared weights, beside the sum of losses: half of 1 / C elsewhere
+PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)  # of squared weights, beside the sum of losses: half of 1 / C elsewhere
 STEPS = 60  # of L-BFGS for each penalty, each starting where the last one ended
-WORSE = 2  # penalties in a row without a better validation loss before the rest is left out
 
 
 def fit_logistic(
@@ -42,14 +41,12 @@ def fit_logistic(
     fitted = torch.from_numpy(inputs[rows].astype(np.float32))
     weight = torch.tensor(start.weight / start.temperature, dtype=torch.float32, requires_grad=True)  # (K, P)
     bias = torch.tensor(start.bias / start.temperature, dtype=torch.float32, requires_grad=True)  # (K)
-    best, least, since = start, mean_loss(start, held_out, held_out_targets), 0
+    best, least = start, mean_loss(start, held_out, held_out_targets)
     for penalty in penalties:
         _descend(weight, bias, fitted, told, penalty)
         head = LinearHead(targets.head.kind, weight.detach().numpy().copy(), bias.detach().numpy().copy())
         loss = mean_loss(head, held_out, held_out_targets)
-        best, least, since = (head, loss, 0) if loss < least else (best, least, since + 1)
-        if since == WORSE:
-            break
+        best, least = (head, loss) if loss < least else (best, least)
     return best, least
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from coterie.agents.heads import softmax
 from coterie.agents.releases import StoredHead
 from coterie.tuning.closed_form import RIDGES, _Spectrum, _wanted, fit_closed_form
+from coterie.tuning.discriminant import Scatter
 from coterie.tuning.errors import DatasetError, TrainingFailed
 from coterie.tuning.head_targets import HeadTargets
 from coterie.tuning.logistic import fit_logistic, logits_of, mean_loss, probabilities_of
@@ -164,3 +165,43 @@ def test_logistic_regression_finds_the_minimum() -> None:
     allowed = found * values / (found * values).sum(axis=1, keepdims=True)
     gradient = (found - allowed).T @ inputs + 2 * head.weight
     assert np.abs(gradient).max() < 0.05
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=st.integers(8, 16), width=st.integers(1, 6), ridge=st.sampled_from(RIDGES[4:]), seed=st.integers(0, 99))
+def test_a_discriminant_knows_what_it_would_say_without_a_row(rows: int, width: int, ridge: float, seed: int) -> None:
+    """The same as centres, scatter and priors computed from the other rows, up to one constant for each row."""
+    chance = np.random.default_rng(seed)
+    inputs, labels, weights = chance.normal(size=(rows, width)), np.arange(rows) % 3, chance.uniform(0.5, 2, size=rows)
+    scatter = Scatter.of(inputs, labels, 3, weights)
+    strength, total = ridge * scatter.eigenvalues.mean(), weights.sum()
+    fit = scatter.fit(ridge)
+    for row in range(rows):
+        others = np.arange(rows) != row
+        expected = discriminant(inputs[others], labels[others], weights[others], strength, total, inputs[row])
+        assert fit.left_out[row] - fit.left_out[row, 0] == pytest.approx(expected - expected[0], rel=1e-5, abs=1e-5)
+    everything = discriminant(inputs, labels, weights, strength, total, inputs[0])
+    found = fit.weight @ inputs[0] + fit.bias
+    assert found - found[0] == pytest.approx(everything - everything[0], rel=1e-5, abs=1e-5)
+
+
+def discriminant(
+    inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray, strength: float, total: float, text: np.ndarray
+) -> np.ndarray:
+    """Logits (3) of one text by the definition of linear discriminant analysis."""
+    of_label = [labels == label for label in range(3)]
+    centres = [np.average(inputs[mine], axis=0, weights=weights[mine]) for mine in of_label]
+    about = inputs - np.stack([centres[label] for label in labels])
+    inverse = np.linalg.inv((about * weights[:, None]).T @ about + strength * np.eye(inputs.shape[1]))
+    priors = [np.log(weights[mine].sum()) for mine in of_label]
+    away = [text - centre for centre in centres]
+    return np.array([prior - total / 2 * one @ inverse @ one for prior, one in zip(priors, away, strict=True)])
+
+
+def test_a_label_with_one_row_is_still_a_label() -> None:
+    """Without its row nothing is known of it, so that row counts as wrong, with a finite loss."""
+    inputs, targets = moods(21)
+    few = targets.take(np.flatnonzero((np.arange(21) % 3 != 2) | (np.arange(21) == 2)))
+    fit = fit_closed_form(inputs[(np.arange(21) % 3 != 2) | (np.arange(21) == 2)], few)
+    assert np.isfinite(fit.loss)
+    assert np.isfinite(fit.left_out).all()
