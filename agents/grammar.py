@@ -64,14 +64,14 @@ def grammar_of(produces: Any, handles: Sequence[str], text_tokens: int) -> Gramm
     if spoken := spoken_field(produces):
         starts = [writer.spoken(kinds[0], spoken)]
     else:
-        starts = [writer.message(kind, _tag(kind) if len(kinds) > 1 else "") for kind in kinds]
+        starts = [writer.message(kind, grammar_tag(kind) if len(kinds) > 1 else "") for kind in kinds]
     rules = [f"start: {' | '.join(part.rule for part in starts)}", *writer.rules]
     return Grammar("\n".join(rules) + "\n", max(part.longest for part in starts) + 1)
 
 
 def spoken_field(produces: Any) -> str | None:
     """The text that stands before the JSON object; None for a union and where the first field is no text."""
-    first = next(iter(_written(produces)), None) if len(members(produces)) == 1 else None
+    first = next(iter(written_fields(produces)), None) if len(members(produces)) == 1 else None
     return first[0] if first is not None and first[1].annotation is str else None
 
 
@@ -103,7 +103,7 @@ class _Writer:
 
     def message(self, kind: type[Message], tag: str = "", leave_out: str | None = None) -> _Part:
         texts = max(1, len(text_fields(kind)))
-        fields = [(name, info) for name, info in _written(kind) if name != leave_out]
+        fields = [(name, info) for name, info in written_fields(kind) if name != leave_out]
         parts = [_fixed("{" + tag)]
         for position, (name, info) in enumerate(fields):
             comma = "," if position or tag else ""
@@ -158,7 +158,7 @@ _QUOTE = _Part('"\\""', 1)
 
 
 def _faults_of(kind: type[Message], within: tuple[type, ...]) -> Iterator[str]:
-    for name, info in _written(kind):
+    for name, info in written_fields(kind):
         if any(isinstance(mark, Calibrated) for mark in info.metadata):
             yield f"{kind.__name__}.{name} is a Confidence, which a writer cannot know; leave it out or give a default"
             continue
@@ -194,7 +194,7 @@ def _faults_of_number(place: str, form: Any, metadata: Sequence[Any]) -> Iterato
         yield f"{place} may have {high - low + 1:,} values, more than {WHOLE_NUMBERS:,}; narrow it, or use float"
 
 
-def _written(kind: type[Message]) -> list[tuple[str, FieldInfo]]:
+def written_fields(kind: type[Message]) -> list[tuple[str, FieldInfo]]:
     """The fields that the model writes: all but a confidence with a default."""
     return [
         (name, info)
@@ -273,7 +273,8 @@ def _lengths(metadata: Sequence[Any], fewest: int, most: int) -> tuple[int, int]
     return fewest, max(fewest, most)
 
 
-def _tag(kind: type[Message]) -> str:
+def grammar_tag(kind: type[Message]) -> str:
+    """With what the object of a union's member begins."""
     return f'"kind":{json.dumps(kind.schema_name)}'
 
 

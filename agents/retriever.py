@@ -1,7 +1,9 @@
 """`Retriever`: an agent that answers a message with the passages that fit it best.
 
 A light description: which passages, which encoder, how many. The index itself lives in the host, one for each
-retriever, and is opened when it is first needed. This file imports no numpy and does not know how passages are scored.
+retriever, and is opened when it is first needed; it serves whichever release of the role is live, which is asked for
+each message, so that a promotion counts from the next one on. This file imports no numpy and does not know how passages
+are scored.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,15 +20,16 @@ from .fusion import Fusion
 from .loading import load
 from .messages import Message, Origin, Passage
 from .passages import Chunking, CorpusSource, read_corpus
+from .releases import check_role, live_digest
 from .rendering import text_of
 from .type_forms import accepts, describe, item_of
 
 if TYPE_CHECKING:
     from .index import Index
+    from .served_search import ServedSearch
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
-_FUSION = Fusion()
 _CHUNKING = Chunking()
 
 
@@ -49,11 +52,13 @@ class Retriever(Described[In, Out]):
         base: the encoder: a base checkpoint's name, a folder or a hub id.
         top_k: passages in an answer, at most.
         name: its name in a graph; the last part of the role unless given.
-        fusion: how the search by words and the search by meaning are joined.
+        fusion: how the search by words and the search by meaning are joined; unless given, as the role's live release
+            says, else `Fusion()`.
         chunking: how long texts are cut.
         cache_folder: where embeddings are kept; `embeddings` in COTERIE_HOME unless given.
 
     Raises:
+        CheckpointError: `role` cannot name a role.
         ValueError: `top_k` is below 1.
     """
 
@@ -65,10 +70,11 @@ class Retriever(Described[In, Out]):
         base: str = "minilm-l6",
         top_k: int = 5,
         name: str | None = None,
-        fusion: Fusion = _FUSION,
+        fusion: Fusion | None = None,
         chunking: Chunking = _CHUNKING,
         cache_folder: Path | None = None,
     ) -> None:
+        check_role(role)
         if top_k < 1:
             raise ValueError(f"retriever {role!r} cannot answer with {top_k} passages; expected top_k >= 1")
         self.role = role
@@ -109,7 +115,7 @@ class Retriever(Described[In, Out]):
                 host.engine,
                 self.base,
                 self._cache_folder or home() / "embeddings",
-                fusion=self.fusion,
+                fusion=self.fusion or Fusion(),
                 chunking=self.chunking,
                 on_progress=on_progress,
             )
@@ -123,15 +129,29 @@ class Retriever(Described[In, Out]):
         Raises:
             OutputTypeError: the output type has no single field for passages.
             CorpusError: the passages cannot be read.
+            CheckpointError: the base or the role's release cannot be used.
         """
         faults = self.faults()
         if faults:
             raise OutputTypeError(f"retriever {self.name!r}: {'; '.join(faults)}")
+        pinned = context.releases.get(self.role)
+        release = live_digest(self.role) if pinned is None else pinned
         index = await self.index(context.host)
+        search = await context.host.resource(("search", self, release), lambda: self.served(context.host, release))
         asked = cast("Message", message)  # as faults() made sure
-        found = await index.search(text_of(asked), self.top_k)
-        origin = Origin(role=self.role, weights=index.weights)
+        found = await index.search(text_of(asked), self.top_k, search)
+        origin = Origin(role=self.role, weights=search.digest or index.weights)
         return cast("Out", _answer(asked, self.signature.produces, found).made_by(origin))
+
+    async def served(self, host: Host, release: str) -> "ServedSearch":
+        """How it searches by the release with this digest; "": by none, the base as it is.
+
+        Raises:
+            CheckpointError: the base or the release cannot be used.
+        """
+        module = await anyio.to_thread.run_sync(load, "agents.served_search", abandon_on_cancel=True)
+        search: ServedSearch = await module.serve_search(self.role, self.base, host.engine, release, self.fusion)
+        return search
 
 
 def _is_message(form: Any) -> bool:
