@@ -1,4 +1,4 @@
-"""The first rung of a classifier: every head in closed form over embeddings, or by logistic regression where that is better.
+"""The first rung of a classifier: every head in closed form, or by logistic regression where that is better.
 
 Letters in shape comments: N rows, D width of an embedding, F numeric features.
 

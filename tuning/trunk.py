@@ -77,6 +77,10 @@ class Trunk:
             listen(done, len(missing))
         return np.stack([self._known[text] for text in texts])
 
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """The tokens of each text, as the engine gives them to the encoder."""
+        return self.encoder.tokenize([repair_text(text) for text in texts])
+
     def states(self, texts: Sequence[str], upper: int, listen: Listen = unheard) -> list[torch.Tensor]:
         """What the uppermost `upper` layers get of each text: (T, D) on the CPU, T its tokens without padding.
 
@@ -95,7 +99,7 @@ class Trunk:
 
     def _add_states(self, model: nn.Module, texts: Sequence[str], upper: int, listen: Listen) -> None:
         done = 0
-        for bucket, batch in bucketed(self.encoder, texts):
+        for _, batch in bucketed(self.encoder, texts):
             tokens = [ids for _, ids in batch]
             found = run_in_halves(lambda some: self._below(model, some), tokens)
             for (text, _), states in zip(batch, found, strict=True):
