@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import torch
 from transformers import AutoModel
 
+from .bottleneck import apply_adapters
 from .devices import run_in_halves
 from .errors import EngineError
 from .tokens import context_length, load_tokenizer
@@ -64,6 +65,7 @@ class Encoder:
         self._model: Any = AutoModel.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
         )
+        apply_adapters(self._model, folder)
         self._model.to(device).eval()
         self._longest = min(context_length(folder), self._tokenizer.model_max_length)
         pad = self._tokenizer.pad_token_id

@@ -10,6 +10,7 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from .bottleneck import apply_adapters, has_adapters
 from .constraints import Constraint, Grammars
 from .decoder import Decoder, SlotDecoder
 from .devices import cache_budget
@@ -33,6 +34,7 @@ class LanguageModel:
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
         )
+        apply_adapters(model, folder)
         model.to(device).eval()
         self._stops = stop_tokens(model, self._tokenizer)
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
@@ -62,8 +64,8 @@ class LanguageModel:
 
 
 def decoder_for(model: PreTrainedModel, slots: int) -> Decoder:
-    """Slot decoding where the architecture is known, else one reply at a time."""
-    if type(model) is LlamaForCausalLM:
+    """Slot decoding where the architecture is known and has no bottleneck adapters, else one reply at a time."""
+    if type(model) is LlamaForCausalLM and not has_adapters(model):
         rule = (getattr(model.config, "rope_parameters", None) or {}).get("rope_type", "default")
         if rule in FIXED_ROTARY_RULES and model.config.hidden_act == "silu":
             return SlotDecoder(Llama(model), slots, cache_budget(model.device))

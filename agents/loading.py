@@ -29,6 +29,9 @@ HeavyModule = Literal[
     "orchestration.runtime",
     "orchestration.upgrading",
     "orchestration.validation",
+    "tuning.low_rank",
+    "tuning.tensorboard_tracker",
+    "tuning.wandb_tracker",
 ]
 
 
