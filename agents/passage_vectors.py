@@ -77,9 +77,7 @@ class PassageEncoder:
         known |= await self._embed(unknown, on_progress)
         return await anyio.to_thread.run_sync(_stacked, keys, known, abandon_on_cancel=True)
 
-    def _known(
-        self, texts: Sequence[str], old: PassageVectors
-    ) -> "tuple[tuple[bytes, ...], dict[bytes, FloatArray]]":
+    def _known(self, texts: Sequence[str], old: PassageVectors) -> "tuple[tuple[bytes, ...], dict[bytes, FloatArray]]":
         keys = tuple(map(text_key, texts))
         known = {key: old.stacked[old.rows[key]] for key in keys if key in old.rows}
         return keys, known | self._cache.find(key for key in keys if key not in known)

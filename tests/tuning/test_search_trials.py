@@ -59,10 +59,10 @@ async def test_trials_rank_as_the_served_index_does(
     assert trials.ndcgs(asked, chunks, [Fusion(0.5), fusion])[1].tolist() == pytest.approx(served)
 
 
-@given(st.lists(st.floats(0, 5), min_size=3, max_size=3), st.lists(st.floats(-1, 1), min_size=3, max_size=3))
-def test_scores_are_joined_as_they_are_served(lexical: list[float], cosines: list[float]) -> None:
+@given(st.tuples(*[st.integers(0, 50)] * 3), st.tuples(*[st.integers(-10, 10)] * 3))
+def test_scores_are_joined_as_they_are_served(tenths: tuple[int, ...], cosines: tuple[int, ...]) -> None:
     """Of many questions at once."""
-    words, meaning = np.array([lexical], np.float32), np.array([cosines], np.float32)
+    words, meaning = np.array([tenths], np.float32) / 10, np.array([cosines], np.float32) / 10
     found = joined(0.3, by_words(words), by_meaning(meaning))
     np.testing.assert_allclose(found[0], Fusion(0.3).combine(words[0], meaning[0]), atol=1e-4)
 
