@@ -234,11 +234,11 @@ def test_conversations(tmp_path: Path) -> None:
     """Every turn of the assistant is learned but those of weight 0."""
     turns = [("system", "Be short."), ("user", "Why?"), ("assistant", "So."), ("user", "And?"), ("assistant", "Yes.")]
     messages = [{"role": role, "content": text} for role, text in turns]
-    messages[2]["weight"] = 0  # type: ignore[assignment]
+    messages[2]["weight"] = 0
     bad = [{"messages": messages[:2]}, {"messages": [{"role": "tool", "content": "x"}]}, {"messages": "x"}]
     data = read_dialogue_files("tutor", LabelledFiles((write(tmp_path, "t.jsonl", [{"messages": messages}, *bad]),)))
     (row,) = data.rows
-    assert row.turns == tuple(ChatTurn(role, text) for role, text in turns)  # type: ignore[arg-type]
+    assert row.turns == tuple(ChatTurn(role, text) for role, text in turns)
     assert row.supervised == (False, False, False, False, True)
     assert reasons(data, tmp_path) == [
         "t.jsonl, line 2: no turn of the assistant is to be learned; expected at least one",
@@ -264,7 +264,7 @@ def test_prompts_and_preferences(tmp_path: Path) -> None:
     ]
     data = read_dialogue_files("tutor", LabelledFiles((write(tmp_path, "b.jsonl", pairs),)))
     assert [(row.turns, row.supervised, row.rejected) for row in data.rows] == [(turns, (False, True), "B")] * 2
-    assert [line.line for line in data.bad_lines] == [3, 4, 5]  # type: ignore[union-attr]
+    assert [line.line for line in data.bad_lines] == [3, 4, 5]
 
 
 def test_pairs_of_texts(tmp_path: Path) -> None:
