@@ -1,4 +1,4 @@
-"""What each method trains, on an encoder and on a language model: that alone moves, and a plain checkpoint comes out."""
+"""What each method trains, on an encoder and a language model: that alone moves, and a plain checkpoint comes out."""
 
 import os
 import signal
