@@ -42,6 +42,8 @@ class FeatureScale:
 
     def inputs(self, embeddings: "FloatArray", rows: Sequence[ClassifierRow]) -> "NDArray[np.float64]":
         """(N, D + F) what a linear head sees."""
+        if not rows:
+            return np.zeros((0, embeddings.shape[1] + len(self.mean)))
         return linear_inputs(embeddings, feature_array(rows), self.mean, self.deviation)
 
 
