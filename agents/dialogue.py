@@ -7,18 +7,18 @@ passages that the message holds. This file loads no torch and decodes nothing.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .agent import Context, Described, In, Out
+from .agent import Context, Described, Exchange, In, Out
 from .errors import OutputTypeError
 from .grammar import grammar_faults, grammar_of, spoken_field, text_fields
-from .inference import Generation
+from .inference import Generation, Inference
 from .messages import Message, Origin
-from .prompting import Prompter, handles, passages_in
+from .prompting import Prompt, Prompter, handles, passages_in
 from .releases import check_role, live_digest
-from .replies import read_reply
+from .reply_text import read_reply
 from .served_model import ServedModel, serve_model
 from .type_forms import describe, members
 
@@ -84,17 +84,14 @@ class DialogueManager(Described[In, Out]):
         told = cast("Message", message)  # as faults() made sure
         engine, produces, passages = context.host.engine, self.signature.produces, list(passages_in(told))
         served = await self._served(context)
-        longest = grammar_of(produces, handles(len(passages)), self.max_new_tokens).longest
-        prompter = Prompter(engine, served.base, await engine.context_length(served.base) - longest)
-        history = await context.history(context.node)
-        prompt = await prompter.prompt(self.instructions, told, history, self.history_tokens)
+        prompt = await self.prompt(told, await context.history(context.node), engine)
         grammar = grammar_of(produces, handles(prompt.shown), self.max_new_tokens)
         completion = await engine.generate(
             Generation(
                 base=served.base,
                 turns=prompt.turns,
                 grammar=grammar.text,
-                max_new_tokens=longest,
+                max_new_tokens=self._longest(len(passages)),
                 temperature=self.temperature,
                 seed=context.seed,
             ),
@@ -102,6 +99,20 @@ class DialogueManager(Described[In, Out]):
         )
         origin = Origin(role=self.role, weights=self._weights(served))
         return cast("Out", read_reply(produces, completion.text, passages).made_by(origin))
+
+    async def prompt(self, told: Message, history: Sequence[Exchange], engine: Inference) -> Prompt:
+        """What is put to the model of `engine` for `told`, after the earlier turns in `history`.
+
+        Raises:
+            ContextOverflow: it does not fit the model's context even without its passages.
+        """
+        longest = self._longest(sum(1 for _ in passages_in(told)))
+        prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
+        return await prompter.prompt(self.instructions, told, history, self.history_tokens)
+
+    def _longest(self, passages: int) -> int:
+        """The most tokens that an answer which may cite so many passages can take."""
+        return grammar_of(self.signature.produces, handles(passages), self.max_new_tokens).longest
 
     async def _served(self, context: Context) -> ServedModel:
         """The language model that answers now: unless one is pinned, which is live is asked for each message."""

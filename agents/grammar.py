@@ -64,7 +64,7 @@ def grammar_of(produces: Any, handles: Sequence[str], text_tokens: int) -> Gramm
     if spoken := spoken_field(produces):
         starts = [writer.spoken(kinds[0], spoken)]
     else:
-        starts = [writer.message(kind, grammar_tag(kind) if len(kinds) > 1 else "") for kind in kinds]
+        starts = [writer.message(kind, _tag(kind) if len(kinds) > 1 else "") for kind in kinds]
     rules = [f"start: {' | '.join(part.rule for part in starts)}", *writer.rules]
     return Grammar("\n".join(rules) + "\n", max(part.longest for part in starts) + 1)
 
@@ -116,7 +116,7 @@ class _Writer:
         return self.form(info.annotation, info.metadata, budget)
 
     def form(self, form: Any, metadata: Sequence[Any], budget: int) -> _Part:
-        form, metadata = _unwrapped(form, metadata)
+        form, metadata = unwrapped(form, metadata)
         choices = [member for member in members(form) if member is not NOTHING]
         options = [self.single(one, metadata, budget) for one in choices]
         if NOTHING in members(form):
@@ -124,13 +124,13 @@ class _Writer:
         return _either(options)
 
     def single(self, form: Any, metadata: Sequence[Any], budget: int) -> _Part:
-        form, metadata = _unwrapped(form, metadata)
+        form, metadata = unwrapped(form, metadata)
         if get_origin(form) is Literal or form is bool or _is_enum(form):
             return _either([_fixed(json.dumps(value)) for value in _choices(form)])
         if form is str:
             return _sequence([_QUOTE, self.text(metadata, budget), _QUOTE])
         if form in (int, float):
-            return _either([_fixed(json.dumps(value)) for value in _numbers(form, metadata)])
+            return _either([_fixed(json.dumps(value)) for value in writable_numbers(form, metadata)])
         if (item := item_of(form)) is not None:
             fewest, most = _lengths(metadata, 0, ITEMS)
             return _listed(self.form(item, (), max(1, budget // most)), fewest, most)
@@ -167,7 +167,7 @@ def _faults_of(kind: type[Message], within: tuple[type, ...]) -> Iterator[str]:
 
 
 def _faults_of_form(place: str, form: Any, metadata: Sequence[Any], within: tuple[type, ...]) -> Iterator[str]:
-    form, metadata = _unwrapped(form, metadata)
+    form, metadata = unwrapped(form, metadata)
     if form in (str, bool, NOTHING) or get_origin(form) is Literal or _is_enum(form):
         return
     if form in (int, float):
@@ -188,7 +188,7 @@ def _faults_of_number(place: str, form: Any, metadata: Sequence[Any]) -> Iterato
     low, high = _bounds(form, metadata)
     if low is None or high is None:
         yield f"{place} is an unbounded {form.__name__}; give it both bounds, as in Field(ge=0, le=10)"
-    elif not _numbers(form, metadata):
+    elif not writable_numbers(form, metadata):
         yield f"{place} has no value between its bounds {low} and {high}"
     elif form is int and high - low >= WHOLE_NUMBERS:
         yield f"{place} may have {high - low + 1:,} values, more than {WHOLE_NUMBERS:,}; narrow it, or use float"
@@ -203,7 +203,7 @@ def written_fields(kind: type[Message]) -> list[tuple[str, FieldInfo]]:
     ]
 
 
-def _unwrapped(form: Any, metadata: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+def unwrapped(form: Any, metadata: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
     """`Annotated[T, …]` as T with its metadata."""
     if get_origin(form) is not Annotated:
         return form, metadata
@@ -244,7 +244,7 @@ def _bounds(form: Any, metadata: Sequence[Any]) -> tuple[Any, Any]:
     return low, high
 
 
-def _numbers(form: Any, metadata: Sequence[Any]) -> list[float]:
+def writable_numbers(form: Any, metadata: Sequence[Any]) -> list[float]:
     """Every value that may be written: each whole number, or a grid of `STEPS` steps that keeps off exclusive ends."""
     low, high = _bounds(form, metadata)
     if low is None or high is None:
@@ -273,8 +273,7 @@ def _lengths(metadata: Sequence[Any], fewest: int, most: int) -> tuple[int, int]
     return fewest, max(fewest, most)
 
 
-def grammar_tag(kind: type[Message]) -> str:
-    """With what the object of a union's member begins."""
+def _tag(kind: type[Message]) -> str:
     return f'"kind":{json.dumps(kind.schema_name)}'
 
 

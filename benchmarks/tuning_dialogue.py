@@ -28,28 +28,30 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 import typer
 
 from coterie.agents.checkpoints import locate
 from coterie.agents.inference import ChatTurn
 from coterie.agents.jsonlines import BadLine, read_objects
 from coterie.agents.messages import Message
-from coterie.agents.replies import write_reply
+from coterie.agents.reply_text import write_reply
 from coterie.agents.tokens import context_length, load_tokenizer, quiet_transformers
 from coterie.tuning.datasets import Dataset
 from coterie.tuning.dialogue import dialogue_recipe, load_for_training, tune_dialogue
-from coterie.tuning.evaluation import Difference, paired_bootstrap
+from coterie.tuning.intervals import Difference, paired_bootstrap
 from coterie.tuning.processes import make_accelerator
 from coterie.tuning.progress import Progress
 from coterie.tuning.recipes import Recipe
 from coterie.tuning.rows import DialogueRow, Source, Split
 from coterie.tuning.supervision import RoleMask, SupervisedTokens
 from coterie.tuning.token_batches import Example, packed_batches, token_batch
-from coterie.tuning.token_scores import token_logits, token_losses
+from coterie.tuning.token_scores import token_logits
 
 BASE = "smollm2-135m"
 MOVES = ("generic", "focus", "probing", "telling")
 OPENING = '{"move":"'  # of every reply
+MEASURED_AT_ONCE = 2_048  # tokens, whose logits are held in memory
 INSTRUCTIONS = (
     "You are a teacher. Guide the student to find the mistake without giving the solution away. Answer in JSON with "
     "your move (generic: small talk or praise; focus: narrow down to the mistake; probing: ask to explain or to think "
@@ -66,11 +68,11 @@ class Taught(Message):
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A test dialogue, in three masks over the same tokens."""
+    """A test dialogue, and what its S supervised tokens are."""
 
     replies: SupervisedTokens
-    words: SupervisedTokens  # of the teacher's own texts
-    moves: SupervisedTokens  # the first token of each move, which tells it from the others
+    words: np.ndarray  # (S) boolean: of the teacher's own texts
+    moves: np.ndarray  # (S) boolean: the first token of a move, which tells it from the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +249,9 @@ def read_lessons(rows: Sequence[DialogueRow], folder: Path) -> list[Lesson]:
             pieces = [tokenizer.decode(token) for token in replies.tokens[begin:end]]
             text = "".join(pieces).find('"text":"') + len('"text":"')
             starts = np.cumsum([0, *map(len, pieces[:-1])])
-            closing = sum(map(len, pieces[:-1])) - 2  # `"}` before the end of the turn
+            closing = sum(map(len, pieces[:-1])) - len('"}')
             words[begin:end] = (starts >= text) & (starts < closing)
-        found.append(Lesson(replies, replace(replies, supervised=words), replace(replies, supervised=moves)))
+        found.append(Lesson(replies, words[replies.supervised], moves[replies.supervised]))
     return found
 
 
@@ -263,32 +265,22 @@ def measure(folder: Path, lessons: Sequence[Lesson], accelerator: Any) -> Measur
     """What the checkpoint in `folder` makes of the test dialogues."""
     model = load_for_training(folder).to(accelerator.device).eval()
     tokenizer = load_tokenizer(folder)
-    first = torch.tensor([tokenizer.encode(move, add_special_tokens=False)[0] for move in MOVES])
+    first = torch.tensor([tokenizer.encode(move, add_special_tokens=False)[0] for move in MOVES]).to(model.device)
+    figures = np.zeros((6, len(lessons)))
+    examples = [Example((lesson.replies,)) for lesson in lessons]
     with torch.inference_mode(), accelerator.autocast():
-        replies, reply_tokens = summed(model, [lesson.replies for lesson in lessons])
-        words, word_tokens = summed(model, [lesson.words for lesson in lessons])
-        right, moves = np.zeros(len(lessons)), np.zeros(len(lessons))
-        for numbers in packed_batches([Example((lesson.moves,)) for lesson in lessons], 4_096, None)(0):
-            batch = token_batch([Example((lessons[number].moves,)) for number in numbers]).to(accelerator.device)
-            options = token_logits(model, batch)[:, first.to(accelerator.device)]  # (S, 4)
-            told = first.to(accelerator.device)[options.argmax(dim=-1)] == batch.targets
+        for numbers in packed_batches(examples, MEASURED_AT_ONCE, None)(0):
+            batch = token_batch([examples[number] for number in numbers]).to(model.device)
+            logits = token_logits(model, batch)  # (S, V)
+            losses = functional.cross_entropy(logits, batch.targets, reduction="none").double().cpu().numpy()
+            told = (first[logits[:, first].argmax(dim=-1)] == batch.targets).cpu().numpy()
+            sequences = batch.sequences.cpu().numpy()
             for index, number in enumerate(numbers):
-                ours = batch.sequences == index
-                right[number], moves[number] = int(told[ours].sum()), int(ours.sum())
-    return Measured(replies, reply_tokens, words, word_tokens, right, moves)
-
-
-def summed(model: Any, sequences: Sequence[SupervisedTokens]) -> tuple[np.ndarray, np.ndarray]:
-    """Nats and supervised tokens of each sequence: (D) each."""
-    nats, tokens = np.zeros(len(sequences)), np.zeros(len(sequences))
-    examples = [Example((one,)) for one in sequences]
-    for numbers in packed_batches(examples, 4_096, None)(0):
-        batch = token_batch([examples[number] for number in numbers]).to(model.device)
-        losses = token_losses(model, batch)
-        for index, number in enumerate(numbers):
-            ours = batch.sequences == index
-            nats[number], tokens[number] = float(losses[ours].double().sum()), int(ours.sum())
-    return nats, tokens
+                ours, lesson = sequences == index, lessons[number]
+                nats, right = losses[ours], told[ours][lesson.moves]
+                words = nats[lesson.words]
+                figures[:, number] = (nats.sum(), len(nats), words.sum(), len(words), right.sum(), len(right))
+    return Measured(*figures)
 
 
 def peak_megabytes() -> float:

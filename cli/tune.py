@@ -96,7 +96,7 @@ def tune(
         anyio.run(_tune, role, places, kind, base, settings, keep, dry_run, as_json)
 
 
-tune.__doc__ = f"""Tune a role, compare the candidate with what is live on rows that neither saw, and promote the better.
+tune.__doc__ = f"""Tune a role, judge the candidate beside what is live on rows that neither saw, promote the better.
 
 \b
     coterie tune bank/intent --data train.jsonl --test test.jsonl
@@ -125,7 +125,7 @@ async def _tune(
         for line in subject.dataset.bad_lines:
             console.print(f"left out: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         subject.dataset.check()
-        card = await card_of(subject, recipe)
+        card = await card_of(subject, recipe, engine, suspects=dry_run)
         if not as_json:
             show_card(console, card)
         if dry_run:

@@ -126,4 +126,5 @@ def _what_now(learned: Learned) -> str:
     digest = learned.release.digest[:12]
     if learned.promoted:
         return f"{learned.role} is served by {digest} from now on; go back with `coterie rollback {learned.role}`"
-    return f"{learned.role} is served as before; the candidate {digest} is kept (`coterie promote {learned.role} {digest}`)"
+    by_hand = f"`coterie promote {learned.role} {digest}`"
+    return f"{learned.role} is served as before; the candidate is kept, and {by_hand} puts it to work all the same"

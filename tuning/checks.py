@@ -13,7 +13,7 @@ from .intervals import normal_quantile
 from .power import Variation, rows_needed, rows_to_tell, unselected
 from .verdict import Check, Cost, Policy
 
-LEAST_THREADS = 20  # below which a bootstrap says too little about its own width
+LEAST_THREADS = 50  # below which a bootstrap says too little about its own width
 _LEAST_GROWTH = 1.1  # times the rows: fewer new ones would settle nothing
 
 

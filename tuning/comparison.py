@@ -1,8 +1,8 @@
 """Two systems on the same rows: the difference of a measure, how sure it is, and how much rows vary.
 
 Of answers that are right or wrong, McNemar's exact test, and an interval with half a row added to each of the four
-cells (Agresti and Min 2005), which holds for few rows. Of any other measure, the paired bootstrap over threads (Sakai
-2006; Field and Welsh 2007). Letters in shape comments: N rows, C threads, P parts of a measure, R resamples.
+cells (Agresti and Min 2005), which holds for few rows. Of any other measure, the paired bootstrap over threads
+(resampling.py). Letters in shape comments: N rows, C threads, P parts of a measure, R resamples.
 
 This file knows nothing of what a difference is worth or of what follows from it.
 """
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .intervals import RESAMPLES, cluster_sums, normal_quantile, percentile, resampled_sums
+from .intervals import RESAMPLES, cluster_sums, normal_quantile
 from .mcnemar import mid_p
 from .outcomes import Measure, Outcome
+from .resampling import plain, studentised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,21 +75,24 @@ def compare(
         return _counted(live, candidate, threads, measure.name, level)
     sums = cluster_sums(np.concatenate([live, candidate], axis=1), threads)  # (C, 2P)
     half = live.shape[1]
-    drawn = resampled_sums(sums, resamples=resamples, seed=seed)  # (R, 2P)
-    differences = measure.combine(drawn[:, half:]) - measure.combine(drawn[:, :half])  # (R)
-    low, high = percentile(differences, 1 - 2 * level)
+
+    def difference(of: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        return measure.combine(of[..., half:]) - measure.combine(of[..., :half])
+
+    bootstrapped = studentised if measure.smooth else plain
+    found = bootstrapped(sums, difference, level=level, resamples=resamples, seed=seed)
     total, count = sums.sum(axis=0), len(sums)
-    variance = float(differences.var()) * len(pairs) * count / max(count - 1, 1)
+    variance = found.error**2 * len(pairs) * count / max(count - 1, 1)
     return Comparison(
         measure=measure.name,
         rows=len(pairs),
         threads=count,
         live=float(measure.combine(total[:half])),
         candidate=float(measure.combine(total[half:])),
-        low=low,
-        high=high,
+        low=found.low,
+        high=found.high,
         level=level,
-        p=float((np.count_nonzero(differences <= 0) + 1) / (resamples + 1)),
+        p=found.p,
         null_variance=variance,
         variance=variance,
     )

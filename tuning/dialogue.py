@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+from ..agents.bottleneck import apply_adapters
 from ..agents.checkpoints import locate, weights_digest
 from ..agents.devices import cache_budget
+from ..agents.releases import MODEL
 from ..agents.tokens import context_length, load_config
 from .adapters import Prepared, parameter_groups, prepare, write_checkpoint
 from .candidates import Candidate
@@ -63,6 +66,13 @@ def dialogue_recipe(preset: Preset, **changes: Any) -> Recipe:
     return Recipe(**{**shared, **own[preset], **changes})
 
 
+def for_language_model(recipe: Recipe) -> Recipe:
+    """`recipe`; where it asks for a closed form, which a language model has not, the fast one with what it names."""
+    if recipe.method != "closed-form":
+        return recipe
+    return dialogue_recipe("fast", **{name: getattr(recipe, name) for name in recipe.model_fields_set - {"method"}})
+
+
 def tune_dialogue(
     dataset: Dataset[DialogueRow],
     base: str,
@@ -75,8 +85,11 @@ def tune_dialogue(
 ) -> Candidate:
     """A candidate for the role of `dataset`, tuned from `base`; its files lie in `folder`/model. Blocks.
 
+    A recipe with a closed form is taken as `for_language_model` says; the candidate holds the one that was used.
+
     Checkpoints of the training lie in `folder` too: a second call with the same arguments goes on from them. `listen`
-    is told what is learned, how much of the model is trained, and how the training goes; `finished` how each stage ended.
+    is told what is learned, how much of the model is trained, and how the training goes; `finished` how each stage
+    ended.
 
     Raises:
         RecipeError: a setting cannot be carried out for a dialogue manager.
@@ -85,6 +98,7 @@ def tune_dialogue(
         CheckpointError: the base cannot be had.
         OutOfMemory: the device has no memory even for one conversation.
     """
+    recipe = for_language_model(recipe)
     _check_recipe(recipe)
     source = locate(base)
     lessons = _lessons(dataset, RoleMask(source), context_length(source), recipe)
@@ -113,7 +127,7 @@ def tune_dialogue(
         kind="dialogue",
         base=base,
         base_digest=weights_digest(source),
-        files=_written(prepared, source, folder / "model"),
+        files=_written(prepared, source, folder / MODEL, accelerator),
         recipe=recipe,
         dataset=dataset.digest,
         note=_note(stages, lessons),
@@ -121,8 +135,12 @@ def tune_dialogue(
 
 
 def load_for_training(folder: Path) -> Any:
-    """The causal language model in `folder`, in float32, with an attention that takes a mask of blocks."""
-    return AutoModelForCausalLM.from_pretrained(
+    """The causal language model in `folder`, in float32, with an attention that takes a mask of blocks.
+
+    Raises:
+        CheckpointRefused: adapters lie beside it that do not fit.
+    """
+    model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=torch.float32,
         attn_implementation="sdpa",
@@ -130,6 +148,8 @@ def load_for_training(folder: Path) -> Any:
         local_files_only=True,
         trust_remote_code=False,
     )
+    apply_adapters(model, folder)
+    return model
 
 
 def lora_places(model: nn.Module) -> list[str] | None:
@@ -254,11 +274,14 @@ def _learn_preferences(
     )
 
 
-def _written(prepared: Prepared, source: Path, folder: Path) -> dict[str, bytes | Path]:
-    """The files of the finished model, in the number type of its base."""
+def _written(prepared: Prepared, source: Path, folder: Path, accelerator: Accelerator) -> dict[str, bytes | Path]:
+    """The files of the finished model, in the number type of its base. Of several processes, the first writes them."""
     model: Any = prepared.finish()
     model.to(device="cpu", dtype=load_config(source).dtype or torch.float32)
-    return {f"model/{path.name}": path for path in write_checkpoint(model, source, folder)}
+    if accelerator.is_main_process:
+        write_checkpoint(model, source, folder)
+    accelerator.wait_for_everyone()
+    return {f"{MODEL}/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def _note(stages: Sequence[Training], lessons: _Lessons) -> str:
@@ -279,7 +302,6 @@ def _say(listen: Listen, *notices: str) -> None:
 def _check_recipe(recipe: Recipe) -> None:
     """Refuses what would otherwise be left out without a word."""
     faults = {
-        f"method is {recipe.method!r}, which a language model has not": recipe.method == "closed-form",
         f"adversary is {recipe.adversary!r}, which is for encoders": recipe.adversary != "none",
         f"augmentation is {recipe.augmentation:g}, which is for classifiers": recipe.augmentation > 0,
         f"members is {recipe.members}, but one language model answers": recipe.members > 1,

@@ -6,7 +6,8 @@ CoterieError
     ├── DatasetError (ValueError)     there is nothing to learn from, or rows contradict each other
     ├── TrainingFailed (RuntimeError) a training gave nothing that could be used
     ├── GateRefused (ValueError)      two outcomes cannot be compared, or the candidate is the live one
-    └── LedgerDamaged (ValueError)    what was spent of a gate's rows cannot be read
+    ├── LedgerDamaged (ValueError)    what was spent of a gate's rows cannot be read
+    └── ExtraMissing (ImportError)    this needs a package that is not installed
 """
 
 from pydantic import ValidationError
@@ -42,6 +43,13 @@ class LedgerDamaged(TuningError, ValueError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the uses of the gate cannot be counted: {reason}; restore the file, or retire its gate rows")
+
+
+class ExtraMissing(TuningError, ImportError):
+    """This needs a package that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs {package}, which is not installed: pip install 'coterie[{extra}]'")
 
 
 def _reason(cause: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""A role learns: its rows are tuned on, the candidate is judged beside live on rows that neither saw, the better serves.
+"""A role learns: tuned on its rows, a candidate is judged beside live on rows that neither saw; the better serves.
 
     learned = await learn(ClassifierLearner.of(mood), dataset, Recipe.fast(), engine)
     print(learned.verdict)

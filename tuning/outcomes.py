@@ -65,6 +65,7 @@ class Measure:
     combine: "Callable[[NDArray[np.float64]], NDArray[np.float64]]"  # from sums (..., P) to values (...)
     quality: Callable[[Outcome], float]  # of one row by itself; higher is better
     right_or_wrong: bool = False  # whether each row adds 0 or 1, which an exact test may count
+    smooth: bool = True  # whether `combine` has slopes, by which a bootstrap can measure each resample's own error
 
     def sums(self, outcomes: Sequence[Outcome]) -> "NDArray[np.float64]":
         """What each row adds, (N, P).
@@ -153,7 +154,7 @@ COSINE = Measure("cosine", _cosine_parts, _cosine, lambda one: -abs(one.score - 
 """Of answered numbers and targets as two vectors over rows: SemEval-2017 task 5."""
 MINUS_BRIER = Measure("minus Brier score", lambda one: (-_surprise(one), 1.0), ratio, lambda one: -_surprise(one))
 """Minus the mean squared distance between the confidence of the answer given and whether it was right."""
-MINUS_ECE = Measure("minus ECE", _binned, _minus_gaps, lambda one: -_surprise(one))
+MINUS_ECE = Measure("minus ECE", _binned, _minus_gaps, lambda one: -_surprise(one), smooth=False)
 """Minus the expected calibration error, in 15 bins: Naeini et al. 2015, Guo et al. 2017."""
 
 

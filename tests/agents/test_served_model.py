@@ -115,15 +115,12 @@ async def test_a_pinned_release_writes(engine: "Engine", tiny_decoder: Path, tun
 async def test_weights_tell_releases_and_instructions_apart(
     engine: "Engine", tiny_decoder: Path, tuned: Path, home: Path
 ) -> None:
-    """Two releases with the same weights are two, and other instructions are another writer."""
+    """Two releases with the same weights are two; of an untuned writer, other instructions are another one."""
     first, second = store(tuned, tiny_decoder), store(tuned, tiny_decoder, note="again")
-    host = LocalHost(engine)
-    found = {
-        weights(await say(writer(tiny_decoder, instructions), host, pin=pin))
-        for instructions in ("Answer.", "Ask.")
-        for pin in (first.digest, second.digest, "")
-    }
-    assert len(found) == 6
+    host, manager = LocalHost(engine), writer(tiny_decoder)
+    assert weights(await say(manager, host, pin=first.digest)) == first.digest
+    assert weights(await say(manager, host, pin=second.digest)) == second.digest != first.digest
+    assert weights(await say(manager, host, pin="")) != weights(await say(writer(tiny_decoder, "Ask."), host, pin=""))
 
 
 async def test_a_release_of_another_base_is_refused(

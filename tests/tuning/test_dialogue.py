@@ -15,7 +15,7 @@ from coterie.agents.inference import ChatTurn, Generation
 from coterie.agents.language_model import prompt_tokens
 from coterie.agents.tokens import load_tokenizer
 from coterie.tuning.datasets import Dataset
-from coterie.tuning.dialogue import dialogue_recipe, load_for_training, lora_places, tune_dialogue
+from coterie.tuning.dialogue import dialogue_recipe, for_language_model, load_for_training, lora_places, tune_dialogue
 from coterie.tuning.errors import DatasetError, RecipeError, TrainingFailed
 from coterie.tuning.progress import Progress
 from coterie.tuning.recipes import Method, Recipe
@@ -78,8 +78,7 @@ def test_every_method_learns(bfloat16_decoder: Path, tmp_path: Path, method: Met
     assert candidate.dataset == dataset().digest
     weights = load_file(tmp_path / "model" / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
-    if method != "adapter":  # transformers alone does not apply those
-        assert loss_of(tmp_path / "model", dataset()) < 0.9 * loss_of(bfloat16_decoder, dataset())
+    assert loss_of(tmp_path / "model", dataset()) < 0.9 * loss_of(bfloat16_decoder, dataset())
     assert all(content == tmp_path / name for name, content in candidate.files.items())
     assert {"model/config.json", "model/model.safetensors", "model/tokenizer.json"} <= set(candidate.files)
 
@@ -162,7 +161,6 @@ def test_each_part_must_have_rows(bfloat16_decoder: Path, tmp_path: Path, part: 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"method": "closed-form"}, "method is 'closed-form', which a language model has not"),
         ({"adversary": "fgm"}, "adversary is 'fgm', which is for encoders"),
         ({"members": 3}, "members is 3, but one language model answers"),
         ({"augmentation": 1.0}, "augmentation is 1, which is for classifiers"),
@@ -173,6 +171,12 @@ def test_settings_that_cannot_be_carried_out_are_refused(tmp_path: Path, changes
     """Not left out without a word."""
     with pytest.raises(RecipeError, match=fault):
         tune_dialogue(dataset(), "smollm2-135m", Recipe(**changes), tmp_path)
+
+
+def test_a_closed_form_becomes_the_fast_recipe() -> None:
+    """With every setting that was named; other methods are taken as they are."""
+    assert for_language_model(Recipe.fast(seed=3, epochs=2.0)) == dialogue_recipe("fast", seed=3, epochs=2.0)
+    assert for_language_model(Recipe.balanced()) == Recipe.balanced()
 
 
 def test_a_training_that_helped_nothing_is_refused(bfloat16_decoder: Path, tmp_path: Path) -> None:

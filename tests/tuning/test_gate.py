@@ -160,10 +160,10 @@ def test_the_gate_fits_every_role() -> None:
 
 
 def test_few_threads_are_not_enough_for_a_bootstrap() -> None:
-    """Ten threads that all gain would look certain, so it asks for twenty."""
+    """Ten threads that all gain would look certain, so it asks for fifty."""
     verdict = judge(*scoring(np.random.default_rng(0), 40, gain=0.5, thread_rows=4), mean_score("nDCG@10"))
     assert verdict.decision == "not enough evidence"
-    assert verdict.more_reviews == 40
+    assert verdict.more_reviews == 160
 
 
 def test_a_policy_that_is_no_policy_is_refused() -> None:
