@@ -132,7 +132,7 @@ def task_rows(folder: Path, task: Task, held_out: int, shots: int, limit: int, s
         else StoredHead(kind="classes", field="label", labels=labels)
     )
     rows = tuple(
-        made_row(f"{split}-{number}", text_of(row), row.get("label", row.get("score")), split)
+        made_row(f"{split}-{number}", text_of(row), row[head.field], split)
         for split, some in parts
         for number, row in enumerate(some)
     )

@@ -156,7 +156,8 @@ class _Ladder:
         began = time.perf_counter()
         inputs, held_out = (self._inputs(self.trunk, rows) for rows in (self.train, self.validation))
         self.listen(Step("fitting heads"))
-        fitted = fit_heads(inputs, self._told(self.train), held_out, self._told(self.validation), self.scale)
+        told, right = self._told(self.train), self._told(self.validation)
+        fitted = fit_heads(inputs, told, held_out, right, self.scale, self.trunk.platform.device)
         self.found["first"] = fitted
         return self._standing("closed-form", fitted, self.trunk, began, sum(head.weight.size for head in fitted.heads))
 
