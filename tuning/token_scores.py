@@ -34,7 +34,7 @@ def token_losses(model: nn.Module, batch: TokenBatch, smoothing: float = 0.0) ->
         smoothing: share of a target that is spread over all tokens (label smoothing), 0 to 1.
     """
     hidden, table = _supervised_hidden(model, batch)  # (S, H)
-    pieces = zip(hidden.split(CHUNK), batch.targets.split(CHUNK), strict=True)
+    pieces = zip(torch.split(hidden, CHUNK), torch.split(batch.targets, CHUNK), strict=True)
     losses = [
         functional.cross_entropy(table(rows).float(), targets, reduction="none", label_smoothing=smoothing)
         for rows, targets in pieces
