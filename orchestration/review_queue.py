@@ -82,7 +82,7 @@ def next_row(
         return first
     waits = and_(_waits(now), _free(by, now))
     if alike is not None:
-        first = _first(connection, _ordered(and_(reviews.c.alike == alike, waits), wanted), skip)
+        first = _first(connection, _of_group(alike, waits, wanted), skip)
     if first is None and wanted.text is not None and sought is not None:
         return sought.first(connection, wanted, skip, by, now)
     return first or _first(connection, _ordered(waits, wanted), skip)
@@ -113,10 +113,10 @@ class Sought:
         return found
 
     def _look(self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], now: float) -> None:
-        chosen = _ordered(_waits(now), wanted).with_only_columns(reviews.c.run, reviews.c.task)
-        with connection.execute(chosen, execution_options={"yield_per": PAGE}) as found:  # may be left half read
-            places = ((run, task) for run, task in found)
-            self._places = list(islice((place for place in places if place not in skip), FOUND))
+        texts = _filtered(select(reviews.c.run, reviews.c.task).where(_waits(now)), wanted)
+        chosen = texts.order_by(_unsought(reviews.c.urgency).desc(), reviews.c.agrees, reviews.c.asked)
+        places = ((run, task) for run, task in connection.execute(chosen.limit(FOUND + len(skip))))
+        self._places = list(islice((place for place in places if place not in skip), FOUND))
         self._more = len(self._places) == FOUND
         self._wanted, self._until = wanted, now + REMEMBERED
 
@@ -164,8 +164,7 @@ def open_rows(connection: Connection, wanted: QueueFilter, now: float) -> Iterat
         if first.alike in shown:
             continue
         shown.add(first.alike)
-        group = and_(_waits(now), reviews.c.alike == first.alike)
-        for row in rows(connection, _ordered(group, wanted)):
+        for row in rows(connection, _of_group(first.alike, _waits(now), wanted)):
             if left == 0:
                 return
             left -= 1
@@ -315,15 +314,28 @@ def _ordered(condition: ColumnElement[bool], wanted: QueueFilter) -> Select[Any]
     return chosen.order_by(reviews.c.urgency.desc(), reviews.c.agrees, reviews.c.asked)
 
 
+def _of_group(alike: str, condition: ColumnElement[bool], wanted: QueueFilter) -> Select[Any]:
+    """The near-duplicates of one group, in the queue's order, found by the group and not by the flow."""
+    chosen = _ordered(and_(reviews.c.alike == alike, condition), replace(wanted, flow=None))
+    return chosen if wanted.flow is None else chosen.where(_unsought(reviews.c.flow) == repair_text(wanted.flow))
+
+
+def _unsought(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The value of `column`, but not by an index over it: SQLite cannot know that another leaves fewer rows to read."""
+    return func.coalesce(column, column)
+
+
 def _filtered(chosen: Select[Any], wanted: QueueFilter) -> Select[Any]:
     for column, value in (
-        (reviews.c.flow, wanted.flow),
+        (reviews.c.flow if wanted.text is None else _unsought(reviews.c.flow), wanted.flow),
         (reviews.c.node, wanted.node),
         (reviews.c.role, wanted.role),
         (reviews.c.thread, wanted.thread),
     ):
         if value is not None:
             chosen = chosen.where(column == repair_text(value))
-    if wanted.text is not None:
-        chosen = chosen.where(reviews.c.text.contains(repair_text(wanted.text).casefold(), autoescape=True))
+    if wanted.text is not None:  # all that wait are read: in the order in which they lie in the file, by `release`
+        chosen = chosen.where(
+            reviews.c.release.is_(None), reviews.c.text.contains(repair_text(wanted.text).casefold(), autoescape=True)
+        )
     return chosen

@@ -3,7 +3,7 @@
 A skewed difference (many queries won a little, a few lost much) makes the plain bootstrap too sure of a gain. So each
 resample is measured by its own standard error: the bootstrap-t, Efron and Tibshirani 1993, "An Introduction to the
 Bootstrap", section 12.5, with the error from the slopes of the difference (infinitesimal jackknife). It is better, not
-proof against everything: of equal candidates whose threads have a skewness of -3, it passes 7.2 in 100 at a level of 5 %
+proof against everything: of equal candidates whose threads have a skewness of -3, 7.2 in 100 pass at a level of 5 %
 on 100 threads (plain: 8.8), and 10.6 on 40 (plain: 11.8). What has no slopes is bootstrapped plainly.
 
 Letters in shape comments: C clusters (threads), Q sums of both systems together, R resamples.

@@ -156,7 +156,7 @@ async def test_passages_added_before_a_promotion_are_found_after_it(release: Rel
     for step in range(6):
         release(BY_WORDS.model_copy(update={"k1": step / 10}), {})
         found = await search.handle(Query(text="taxes"), Context(host))
-        assert [passage.id for passage in found.passages][0] == "tax"
+        assert found.passages[0].id == "tax"
     await index.delete("tax")
     found = await search.handle(Query(text="taxes"), Context(host))
     assert "tax" not in [passage.id for passage in found.passages]
@@ -171,7 +171,7 @@ async def test_a_release_that_does_not_fit_is_an_error(release: Releases, engine
     with pytest.raises(CheckpointError, match="is of a classifier, not a retriever"):
         await serve_search(ROLE, base, engine, classifier.digest)
     elsewhere = release(BY_WORDS, {}, base_digest="b" * 64)
-    with pytest.raises(CheckpointError, match="was tuned over .* set base="):
+    with pytest.raises(CheckpointError, match=r"was tuned over .* set base="):
         await serve_search(ROLE, base, engine, elsewhere.digest)
 
 

@@ -48,7 +48,7 @@ def test_two_hundred_equal_retrievers_are_promoted_no_more_often_than_alpha() ->
 
 
 def test_many_candidates_on_the_same_rows_together_err_no_more_often_than_alpha() -> None:
-    """In 60 sets of rows, ten equal candidates each: few sets promote any, where unpaid uses would promote in a third."""
+    """In 60 sets of rows, ten equal candidates each: few promote any, where unpaid uses would promote in a third."""
     chance = np.random.default_rng(13)
     wrong, unpaid = 0, 0
     for number in range(60):
