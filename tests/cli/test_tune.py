@@ -83,7 +83,7 @@ def test_bad_lines_are_named_and_end_with_exit_code_3(tmp_path: Path, tiny_encod
     train = labelled(tmp_path / "train.jsonl", 120, seed=0, extra=('{"text": "no label"}', "{not json"))
     result = CliRunner().invoke(app, ["tune", ROLE, "--data", train, "--base", str(tiny_encoder), "--dry-run"])
     assert result.exit_code == 3
-    assert "train.jsonl, line 121: 'label' is missing" in result.output
+    assert "train.jsonl, line 121: no value in 'label'" in result.output
     assert "train.jsonl, line 122: this is no JSON" in result.output
 
 
