@@ -93,7 +93,7 @@ class DecisionClassifier(Described[In, Out]):
         pinned = context.releases.get(self.role)
         release = live_digest(self.role) if pinned is None else pinned
         served = await context.host.resource(
-            ("heads", self, release), lambda: serve_heads(self._request, context.host.engine, release)
+            ("heads", self, release), lambda: serve_heads(self.request, context.host.engine, release)
         )
         text, features = text_of(given), self._features(given)
         if plan.rejects and not features and not any(map(str.isalnum, text)):
@@ -114,7 +114,12 @@ class DecisionClassifier(Described[In, Out]):
         return plan_output(signature.consumes, signature.produces, self.abstain_below)
 
     @property
-    def _request(self) -> HeadRequest:
+    def request(self) -> HeadRequest:
+        """What its heads are asked for.
+
+        Raises:
+            OutputTypeError: `faults` finds any.
+        """
         decisions = self.plan.heads
         descriptions = tuple(descriptions_of(decision, self.describe) for decision in decisions)
         return HeadRequest(self.role, self.base, decisions, descriptions, feature_names(self.plan.consumes))

@@ -1,21 +1,25 @@
 """`DialogueManager`: an agent that writes, with a causal language model, what its output type says and nothing else.
 
-A light description: role, instructions, base, budgets. Its output fields become a grammar (grammar.py) that decoding
-cannot leave; `citations` may name only passages that the message holds. This file loads no torch and decodes nothing.
+A light description: role, instructions, base, budgets. What writes is the model of the role's live release, else the
+base as it is. Its output fields become a grammar (grammar.py) that decoding cannot leave; `citations` may name only
+passages that the message holds. This file loads no torch and decodes nothing.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .agent import Context, Described, In, Out
+from .agent import Context, Described, Exchange, In, Out
 from .errors import OutputTypeError
-from .grammar import CITATIONS, grammar_faults, grammar_of, spoken_field, text_fields
+from .grammar import grammar_faults, grammar_of, spoken_field, text_fields
 from .inference import Generation, Inference
-from .messages import Message, Origin, Passage
-from .prompting import Prompter, handles, passages_in
+from .messages import Message, Origin
+from .prompting import Prompt, Prompter, handles, passages_in
+from .releases import check_role, live_digest
+from .reply_text import read_reply
+from .served_model import ServedModel, serve_model
 from .type_forms import describe, members
 
 
@@ -34,6 +38,7 @@ class DialogueManager(Described[In, Out]):
         name: its name in a graph; the last part of the role unless given.
 
     Raises:
+        CheckpointError: `role` cannot name a role.
         ValueError: `max_new_tokens` is below 1.
     """
 
@@ -48,6 +53,7 @@ class DialogueManager(Described[In, Out]):
         history_tokens: int = 512,
         name: str | None = None,
     ) -> None:
+        check_role(role)
         if max_new_tokens < 1:
             raise ValueError(f"dialogue manager {role!r} cannot write {max_new_tokens} tokens; expected at least 1")
         self.role = role
@@ -71,61 +77,61 @@ class DialogueManager(Described[In, Out]):
         Raises:
             OutputTypeError: no grammar can promise the output type.
             ContextOverflow: the message does not fit the model's context even without its passages.
+            CheckpointError: the base or the role's live release cannot be used.
         """
         if faults := self.faults():
             raise OutputTypeError(f"dialogue manager {self.name!r}: {'; '.join(faults)}")
         told = cast("Message", message)  # as faults() made sure
         engine, produces, passages = context.host.engine, self.signature.produces, list(passages_in(told))
-        longest = grammar_of(produces, handles(len(passages)), self.max_new_tokens).longest
-        prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
-        history = await context.history(context.node)
-        prompt = await prompter.prompt(self.instructions, told, history, self.history_tokens)
+        served = await self._served(context)
+        prompt = await self.prompt(told, await context.history(context.node), engine)
         grammar = grammar_of(produces, handles(prompt.shown), self.max_new_tokens)
         completion = await engine.generate(
             Generation(
-                base=self.base,
+                base=served.base,
                 turns=prompt.turns,
                 grammar=grammar.text,
-                max_new_tokens=longest,
+                max_new_tokens=self._longest(len(passages)),
                 temperature=self.temperature,
                 seed=context.seed,
             ),
             _FirstText(produces, context.listen).take,
         )
-        origin = Origin(role=self.role, weights=await self._weights(engine))
-        return cast("Out", _read(produces, completion.text, passages).made_by(origin))
+        origin = Origin(role=self.role, weights=self._weights(served))
+        return cast("Out", read_reply(produces, completion.text, passages).made_by(origin))
 
-    async def _weights(self, engine: Inference) -> str:
-        """What decides this role's answers: the base's weights, the instructions and the output's schema."""
+    async def prompt(self, told: Message, history: Sequence[Exchange], engine: Inference) -> Prompt:
+        """What is put to the model of `engine` for `told`, after the earlier turns in `history`.
+
+        Raises:
+            ContextOverflow: it does not fit the model's context even without its passages.
+        """
+        longest = self._longest(sum(1 for _ in passages_in(told)))
+        prompter = Prompter(engine, self.base, await engine.context_length(self.base) - longest)
+        return await prompter.prompt(self.instructions, told, history, self.history_tokens)
+
+    def _longest(self, passages: int) -> int:
+        """The most tokens that an answer which may cite so many passages can take."""
+        return grammar_of(self.signature.produces, handles(passages), self.max_new_tokens).longest
+
+    async def _served(self, context: Context) -> ServedModel:
+        """The language model that answers now: unless one is pinned, which is live is asked for each message."""
+        pinned = context.releases.get(self.role)
+        release = live_digest(self.role) if pinned is None else pinned
+        return await context.host.resource(
+            ("language model", self.role, self.base, release),
+            lambda: serve_model(self.role, self.base, context.host.engine, release),
+        )
+
+    def _weights(self, served: ServedModel) -> str:
+        """The release that answers; without one, a digest of all else that decides the answers: the base's weights, the
+        instructions and the output's schema."""
+        if served.tuned:
+            return served.digest
         schemas = [kind.model_json_schema() for kind in members(self.signature.produces)]
         settings = [self.instructions, self.max_new_tokens, self.temperature]
-        decided_by = [await engine.digest(self.base), *settings, schemas]
+        decided_by = [served.digest, *settings, schemas]
         return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
-
-
-def _read(produces: Any, text: str, passages: Sequence[Passage]) -> Message:
-    """The message that `text` is, its citations turned from numbers into the passages' ids."""
-    kinds = {kind.schema_name: kind for kind in members(produces)}
-    spoken = spoken_field(produces)
-    said, _, rest = text.partition("\n") if spoken else ("", "", text)
-    by_handle = dict(zip(handles(len(passages)), passages, strict=True))
-    fields: dict[str, Any] = json.loads(rest) | ({spoken: said} if spoken else {})
-    kind = kinds[fields.pop("kind")] if len(kinds) > 1 else next(iter(kinds.values()))
-    message: Message = kind.model_validate(_cited(fields, by_handle), strict=False)
-    return message
-
-
-def _cited(value: Any, by_handle: Mapping[str, Passage]) -> Any:
-    if isinstance(value, list):
-        return [_cited(item, by_handle) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: list(dict.fromkeys(by_handle[handle].id for handle in item))
-        if name == CITATIONS
-        else _cited(item, by_handle)
-        for name, item in value.items()
-    }
 
 
 @dataclass(slots=True)

@@ -86,7 +86,7 @@ class ReleaseCorrupt(CheckpointError):
     def __init__(self, role: str, path: Path, reason: str) -> None:
         super().__init__(
             f"release {path.parent.name[:12]} of {role!r} cannot be used: {path.name} {reason}; "
-            f"go back to the one before with `coterie models rollback {role}`"
+            f"go back to the one before with `coterie rollback {role}`"
         )
 
 

@@ -71,7 +71,7 @@ def grammar_of(produces: Any, handles: Sequence[str], text_tokens: int) -> Gramm
 
 def spoken_field(produces: Any) -> str | None:
     """The text that stands before the JSON object; None for a union and where the first field is no text."""
-    first = next(iter(_written(produces)), None) if len(members(produces)) == 1 else None
+    first = next(iter(written_fields(produces)), None) if len(members(produces)) == 1 else None
     return first[0] if first is not None and first[1].annotation is str else None
 
 
@@ -103,7 +103,7 @@ class _Writer:
 
     def message(self, kind: type[Message], tag: str = "", leave_out: str | None = None) -> _Part:
         texts = max(1, len(text_fields(kind)))
-        fields = [(name, info) for name, info in _written(kind) if name != leave_out]
+        fields = [(name, info) for name, info in written_fields(kind) if name != leave_out]
         parts = [_fixed("{" + tag)]
         for position, (name, info) in enumerate(fields):
             comma = "," if position or tag else ""
@@ -116,7 +116,7 @@ class _Writer:
         return self.form(info.annotation, info.metadata, budget)
 
     def form(self, form: Any, metadata: Sequence[Any], budget: int) -> _Part:
-        form, metadata = _unwrapped(form, metadata)
+        form, metadata = unwrapped(form, metadata)
         choices = [member for member in members(form) if member is not NOTHING]
         options = [self.single(one, metadata, budget) for one in choices]
         if NOTHING in members(form):
@@ -124,13 +124,13 @@ class _Writer:
         return _either(options)
 
     def single(self, form: Any, metadata: Sequence[Any], budget: int) -> _Part:
-        form, metadata = _unwrapped(form, metadata)
+        form, metadata = unwrapped(form, metadata)
         if get_origin(form) is Literal or form is bool or _is_enum(form):
             return _either([_fixed(json.dumps(value)) for value in _choices(form)])
         if form is str:
             return _sequence([_QUOTE, self.text(metadata, budget), _QUOTE])
         if form in (int, float):
-            return _either([_fixed(json.dumps(value)) for value in _numbers(form, metadata)])
+            return _either([_fixed(json.dumps(value)) for value in writable_numbers(form, metadata)])
         if (item := item_of(form)) is not None:
             fewest, most = _lengths(metadata, 0, ITEMS)
             return _listed(self.form(item, (), max(1, budget // most)), fewest, most)
@@ -158,7 +158,7 @@ _QUOTE = _Part('"\\""', 1)
 
 
 def _faults_of(kind: type[Message], within: tuple[type, ...]) -> Iterator[str]:
-    for name, info in _written(kind):
+    for name, info in written_fields(kind):
         if any(isinstance(mark, Calibrated) for mark in info.metadata):
             yield f"{kind.__name__}.{name} is a Confidence, which a writer cannot know; leave it out or give a default"
             continue
@@ -167,7 +167,7 @@ def _faults_of(kind: type[Message], within: tuple[type, ...]) -> Iterator[str]:
 
 
 def _faults_of_form(place: str, form: Any, metadata: Sequence[Any], within: tuple[type, ...]) -> Iterator[str]:
-    form, metadata = _unwrapped(form, metadata)
+    form, metadata = unwrapped(form, metadata)
     if form in (str, bool, NOTHING) or get_origin(form) is Literal or _is_enum(form):
         return
     if form in (int, float):
@@ -188,13 +188,13 @@ def _faults_of_number(place: str, form: Any, metadata: Sequence[Any]) -> Iterato
     low, high = _bounds(form, metadata)
     if low is None or high is None:
         yield f"{place} is an unbounded {form.__name__}; give it both bounds, as in Field(ge=0, le=10)"
-    elif not _numbers(form, metadata):
+    elif not writable_numbers(form, metadata):
         yield f"{place} has no value between its bounds {low} and {high}"
     elif form is int and high - low >= WHOLE_NUMBERS:
         yield f"{place} may have {high - low + 1:,} values, more than {WHOLE_NUMBERS:,}; narrow it, or use float"
 
 
-def _written(kind: type[Message]) -> list[tuple[str, FieldInfo]]:
+def written_fields(kind: type[Message]) -> list[tuple[str, FieldInfo]]:
     """The fields that the model writes: all but a confidence with a default."""
     return [
         (name, info)
@@ -203,7 +203,7 @@ def _written(kind: type[Message]) -> list[tuple[str, FieldInfo]]:
     ]
 
 
-def _unwrapped(form: Any, metadata: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+def unwrapped(form: Any, metadata: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
     """`Annotated[T, …]` as T with its metadata."""
     if get_origin(form) is not Annotated:
         return form, metadata
@@ -244,7 +244,7 @@ def _bounds(form: Any, metadata: Sequence[Any]) -> tuple[Any, Any]:
     return low, high
 
 
-def _numbers(form: Any, metadata: Sequence[Any]) -> list[float]:
+def writable_numbers(form: Any, metadata: Sequence[Any]) -> list[float]:
     """Every value that may be written: each whole number, or a grid of `STEPS` steps that keeps off exclusive ends."""
     low, high = _bounds(form, metadata)
     if low is None or high is None:

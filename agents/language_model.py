@@ -74,6 +74,17 @@ def decoder_for(model: PreTrainedModel, slots: int) -> Decoder:
 
 def prompt_tokens(tokenizer: PreTrainedTokenizerFast, turns: tuple[ChatTurn, ...]) -> list[int]:
     """The tokens of a conversation by the tokenizer's chat template, up to where the reply begins."""
+    return [int(token) for token in tokenizer.encode(conversation_text(tokenizer, turns), add_special_tokens=False)]
+
+
+def conversation_text(
+    tokenizer: PreTrainedTokenizerFast, turns: tuple[ChatTurn, ...], *, begin_reply: bool = True
+) -> str:
+    """A conversation by the tokenizer's chat template; unless `begin_reply` is False, up to where the reply begins.
+
+    Raises:
+        EngineError: there is no chat template, or it refuses these turns.
+    """
     if tokenizer.chat_template is None:
         raise EngineError(
             f"the tokenizer of {tokenizer.name_or_path!r} has no chat template, so no conversation can be put to it; "
@@ -81,11 +92,10 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerFast, turns: tuple[ChatTurn, ...
         )
     conversation = [{"role": turn.speaker, "content": without_control(tokenizer, turn.text)} for turn in turns]
     try:
-        tokens: Any = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_dict=False)
+        return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=begin_reply))
     except TemplateError as error:
         speakers = ", ".join(turn.speaker for turn in turns)
         raise EngineError(f"the chat template refuses the turns ({speakers}): {error}") from error
-    return [int(token) for token in tokens]
 
 
 def without_control(tokenizer: PreTrainedTokenizerFast, text: str) -> str:

@@ -29,8 +29,12 @@ class StoredMessage(NamedTuple):
 
     def digest(self) -> str:
         """Sha256, in hex, over all columns; each is preceded by its length, so that no two rows run together."""
-        parts = (self.kind.encode(), b"%d" % self.version, self.body.encode(), (self.origin or "").encode())
-        return hashlib.sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts])).hexdigest()
+        kind, version, body, origin = self.kind.encode(), b"%d" % self.version, self.body.encode(), b""
+        if self.origin is not None:
+            origin = self.origin.encode()
+        sizes = len(kind), len(version), len(body), len(origin)
+        content = b"%d:%b%d:%b%d:%b%d:%b" % (sizes[0], kind, sizes[1], version, sizes[2], body, sizes[3], origin)
+        return hashlib.sha256(content).hexdigest()
 
 
 class Registry:
@@ -57,11 +61,12 @@ class Registry:
         Raises:
             UnknownMessageType: its type is not registered.
         """
-        kind = type(message)
+        kind, origin = type(message), message.origin
         if self._types.get(kind.schema_name) is not kind:
             raise UnknownMessageType(message.schema_name, self._types)
-        origin = None if message.origin is None else message.origin.model_dump_json()
-        return StoredMessage(kind.schema_name, kind.schema_version, message.model_dump_json(), origin)
+        body = kind.__pydantic_serializer__.to_json(message).decode()  # `model_dump_json` takes thrice as long
+        told = None if origin is None else origin.model_dump_json()
+        return StoredMessage(kind.schema_name, kind.schema_version, body, told)
 
     def decode(self, stored: StoredMessage) -> Message:
         """The message that `encode` made a row of.

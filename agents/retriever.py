@@ -137,13 +137,18 @@ class Retriever(Described[In, Out]):
         pinned = context.releases.get(self.role)
         release = live_digest(self.role) if pinned is None else pinned
         index = await self.index(context.host)
-        search = await context.host.resource(("search", self, release), lambda: self._served(context.host, release))
+        search = await context.host.resource(("search", self, release), lambda: self.served(context.host, release))
         asked = cast("Message", message)  # as faults() made sure
         found = await index.search(text_of(asked), self.top_k, search)
         origin = Origin(role=self.role, weights=search.digest or index.weights)
         return cast("Out", _answer(asked, self.signature.produces, found).made_by(origin))
 
-    async def _served(self, host: Host, release: str) -> "ServedSearch":
+    async def served(self, host: Host, release: str) -> "ServedSearch":
+        """How it searches by the release with this digest; "": by none, the base as it is.
+
+        Raises:
+            CheckpointError: the base or the release cannot be used.
+        """
         module = await anyio.to_thread.run_sync(load, "agents.served_search", abandon_on_cancel=True)
         search: ServedSearch = await module.serve_search(self.role, self.base, host.engine, release, self.fusion)
         return search

@@ -115,7 +115,7 @@ def _fit(request: HeadRequest, release: Release, digest: str) -> list[list[int]]
 
 
 def _mend(role: str) -> str:
-    return f"tune the role again, or go back with `coterie models rollback {role}`"
+    return f"tune the role again, or go back with `coterie rollback {role}`"
 
 
 def _key(head: StoredHead) -> tuple[Any, ...]:

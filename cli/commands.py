@@ -1,43 +1,56 @@
 """The `coterie` command: its subcommands and what it says of itself."""
 
+import gc
+from collections.abc import Mapping
+from typing import ClassVar
+
 import typer
 
-from .dead import dead_letters
-from .doctor import doctor
 from .exits import EXIT_CODES
-from .export import export_log
-from .fork import fork
-from .graph import graph
-from .models import models
-from .replay import replay_run
-from .resume import resume
-from .review.app import review
-from .run import run
-from .runs import runs
-from .show import show_run
-from .verify import verify_log
+from .late import Late, LateGroup
+
+
+class Commands(LateGroup):
+    """All that `coterie` can do."""
+
+    late: ClassVar[Mapping[str, Late]] = {
+        "run": Late("cli.run", "run"),
+        "graph": Late("cli.graph", "graph"),
+        "doctor": Late("cli.doctor", "doctor"),
+        "show": Late("cli.show", "show_run"),
+        "resume": Late("cli.resume", "resume"),
+        "replay": Late("cli.replay", "replay_run"),
+        "fork": Late("cli.fork", "fork"),
+        "verify": Late("cli.verify", "verify_log"),
+        "export": Late("cli.export", "export_log"),
+        "tune": Late("cli.tune", "tune"),
+        "evaluate": Late("cli.evaluate", "evaluate"),
+        "promote": Late("cli.promote", "promote"),
+        "rollback": Late("cli.promote", "rollback"),
+        "models": Late("cli.models", "models"),
+        "runs": Late("cli.runs", "runs"),
+        "dead": Late("cli.dead", "dead_letters"),
+        "review": Late("cli.review.app", "review"),
+    }
+
+
+def coterie() -> None:
+    """Nothing is done before a subcommand."""
+
 
 app = typer.Typer(
+    cls=Commands,
+    callback=coterie,
     help=f"Teams of small local models in typed asynchronous workflows.\n\n{EXIT_CODES}",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(run)
-app.command()(graph)
-app.add_typer(models, name="models")
-app.command()(doctor)
-app.add_typer(runs, name="runs")
-app.command("show")(show_run)
-app.command()(resume)
-app.command("replay")(replay_run)
-app.command()(fork)
-app.command("verify")(verify_log)
-app.command("export")(export_log)
-app.add_typer(dead_letters, name="dead")
-app.add_typer(review, name="review")
 
 
 def main() -> None:
     """The `coterie` command."""
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # else the interpreter, which is about to end, looks through all that was imported for garbage

@@ -8,17 +8,20 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import anyio
 import typer
 from sqlalchemy import Connection
 
+from ..agents.loading import load
 from ..agents.messages import repair_text
 from ..orchestration.database import Database, url_of
-from ..orchestration.database_log import DatabaseLog
 from ..orchestration.queries import RunFilter, RunState, full_id
 from .exits import Exit, fail
+
+if TYPE_CHECKING:
+    from ..orchestration.database_log import DatabaseLog
 
 T = TypeVar("T")
 
@@ -64,7 +67,8 @@ def with_log(place: str, work: Callable[[Database], T]) -> T:
     """What `work` does with the database of the log at `place`."""
 
     async def open_and_work() -> T:
-        async with DatabaseLog(existing(place)) as log:
+        opened: DatabaseLog = load("orchestration.database_log").DatabaseLog(existing(place))
+        async with opened as log:
             return await log.call(work)
 
     return anyio.run(open_and_work)

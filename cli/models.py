@@ -11,7 +11,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from ..agents.checkpoints import fetch, home, installed, known, weights_digest
-from ..agents.promotion import rollback
 from ..agents.releases import live, releases, roles
 from .exits import EXIT_CODES, clear_errors
 from .logs import JsonOption
@@ -59,17 +58,6 @@ def fetch_base(
         rows = [{"name": name, "folder": str(at), "digest": weights_digest(at)} for name, at in fetched.items()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-
-
-@models.command("rollback")
-def roll_back(role: Annotated[str, typer.Argument(help="As in finance/mood.")], as_json: JsonOption = False) -> None:
-    """Put the release of a role to work that was live before."""
-    with clear_errors():
-        now = rollback(role)
-    if as_json:
-        typer.echo(json.dumps({"role": role, "digest": now.digest if now else None}))
-    else:
-        typer.echo(f"{role} is served by {now.digest[:12]}" if now else f"{role} is untuned again")
 
 
 def _advance(progress: Progress, bar: TaskID, label: str, done_bytes: int, total_bytes: int) -> None:

@@ -7,6 +7,7 @@
     python examples/finance_desk.py --questions questions.jsonl --log desk.db --resume
     python examples/finance_desk.py --log desk.db --auto                                  # and in another terminal:
     coterie review --log desk.db                                                          # its runs go on as you decide
+    python examples/finance_desk.py --log desk.db --learn                                 # and then, better
 
 The graph is in finance_flow.py, what it reads besides reports in finance_sources.py. Exit codes: 0 every question has a
 note or waits for a person, 1 something failed, 3 lines of the input were bad (the rest was answered), 130 interrupted.
@@ -16,7 +17,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -24,6 +25,7 @@ from typing import Annotated, Any, TextIO
 import anyio
 import typer
 from finance_flow import Evidence, Publish, Question, desk
+from finance_learning import learn
 from finance_sources import News, Prices, QuestionRow, Rows
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -38,6 +40,7 @@ from coterie.cli.reviewing import ask_person
 from coterie.cli.text import safe
 from coterie.orchestration import Flow, Log, Run, RunError, Runtime
 from coterie.orchestration.events import RunResumed, TaskFailed, TaskFinished
+from coterie.tuning.recipes import Recipe
 
 SHIPPED = Path(__file__).parent / "data" / "finance"
 DEMO = ("q01", "q13", "q20", "q35")  # one for each company, picked because their notes are published
@@ -61,6 +64,7 @@ class Session:
     seed: int
     log: Path | None = None  # where facts are kept; None: in memory
     resume: bool = False  # whether questions that the log has are gone on with
+    learn: bool = False  # whether roles are tuned on what the log knows, before anything is asked
     wait: bool = False  # whether to stay until people have decided at their desks what waits for them
     statuses: list[str] = field(default_factory=list)
     taken_up: Counter[str] = field(default_factory=Counter)  # what the log had already
@@ -71,11 +75,12 @@ class Session:
         flow = desk(self.reports, self.news, self.prices)
         search: Retriever[Any, Any] = flow.nodes["search"]  # type: ignore[assignment]
         limiter = anyio.CapacityLimiter(AT_ONCE)
-        async with (
-            Runtime(seed=self.seed, log=self.log) as runtime,
-            LiveRuns(self.console, total=len(self.questions)) as view,
-        ):
+        async with AsyncExitStack() as stack:
+            runtime = await stack.enter_async_context(Runtime(seed=self.seed, log=self.log))
             await self.look_into(runtime.log, flow)
+            if self.learn:
+                await learn(runtime.log, flow, runtime.engine, Recipe.balanced(seed=self.seed), self.console)
+            view = await stack.enter_async_context(LiveRuns(self.console, total=len(self.questions)))
             view.say("loading the encoder")
             index = await search.index(
                 runtime, lambda done, total: view.say(f"embedding reports: {done:,} of {total:,}")
@@ -104,7 +109,7 @@ class Session:
         """Refuse to ask again what the log has, unless it is to be gone on with."""
         keys = [key for number, question in self.questions if (key := self.key(number, question)) is not None]
         known = [key for key in keys if await log.find(flow.name, key) is not None]
-        if known and not self.resume:
+        if known and not self.resume and not self.learn:
             raise CorpusError(
                 f"{str(self.log)!r} has {len(known)} of these {len(self.questions)} questions already; "
                 f"go on with them by --resume, or give another --log"
@@ -239,6 +244,9 @@ def run(
     seed: Annotated[int, typer.Option(help="The same seed gives the same notes.")] = 0,
     log: Annotated[Path | None, typer.Option(help="Keep every step in this file, so that nothing is lost.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the questions that the log has.")] = False,
+    learning: Annotated[
+        bool, typer.Option("--learn", help="First tune the roles that people have corrected in the log often enough.")
+    ] = False,
     wait: Annotated[
         bool | None,
         typer.Option(help="Stay until people have decided at their desks; with --auto and --log, at a terminal."),
@@ -253,6 +261,8 @@ def run(
         raise typer.BadParameter("give --ask or --questions, not both")
     if resume and log is None:
         raise typer.BadParameter("--resume needs the --log to go on from")
+    if learning and log is None:
+        raise typer.BadParameter("--learn needs the --log in which people have decided")
     if wait and log is None:
         raise typer.BadParameter("--wait needs the --log that people decide in: coterie review --log FILE")
     bad: list[BadLine] = []
@@ -278,6 +288,7 @@ def run(
                 seed=seed,
                 log=log,
                 resume=resume,
+                learn=learning,
                 wait=wait if wait is not None else auto and log is not None and console.is_terminal,
             )
             try:

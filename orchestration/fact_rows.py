@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 from ..agents.errors import MessageError
 from ..agents.messages import Message
 from .errors import LogCorrupt
-from .events import KINDS, NAMES, Event
+from .events import KINDS, NAMES, Event, TaskFinished, TaskStarted
 from .review_answers import Edit
 
 MESSAGE = "$message"
@@ -36,7 +36,7 @@ class FactRow(NamedTuple):
 
     def expected_hash(self, before: str) -> str:
         """The hash that this row has if it is as it was written and `before` is the hash of the one before it."""
-        return hashlib.sha256(to_json((before, *self[:-1]))).hexdigest()
+        return _hash(before, self[:-1])
 
 
 def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRow:
@@ -46,11 +46,8 @@ def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRo
         before: the hash of the fact before it.
         refer: gives the digest under which a message is stored.
     """
-    kind = type(event)
-    task, node = getattr(event, "task", None), getattr(event, "node", None)
-    body = to_json({name: _plain(getattr(event, name), refer) for name in _BODY_FIELDS[kind]}).decode()
-    row = FactRow(event.run, event.seq, NAMES[kind], event.at, task, node, body, "")
-    return FactRow(*row[:-1], row.expected_hash(before))
+    columns = _columns(event, refer)
+    return FactRow(*columns, _hash(before, columns))
 
 
 def event_of(row: FactRow, resolve: Callable[[str], Message]) -> Event:
@@ -98,9 +95,45 @@ def check_chain(run: str, rows: Iterable[FactRow]) -> str:
 
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})
-
-
 _BODY_FIELDS = {kind: tuple(name for name in kind._fields if name not in FactRow._fields) for kind in NAMES}
+
+
+def _hash(before: str, columns: tuple[Any, ...]) -> str:
+    return hashlib.sha256(to_json((before, *columns))).hexdigest()
+
+
+def _columns(event: Event, refer: Callable[[Message], str]) -> tuple[Any, ...]:
+    """The row of `event` without its hash. Most facts are a task's beginning or its answer, so these are quick."""
+    if isinstance(event, TaskFinished):
+        body = _finished(event, refer)
+        return event.run, event.seq, "task-finished", event.at, event.task, event.node, body
+    if isinstance(event, TaskStarted):
+        body = _started(event, refer)
+        return event.run, event.seq, "task-started", event.at, event.task, event.node, body
+    task, node = getattr(event, "task", None), getattr(event, "node", None)
+    return event.run, event.seq, NAMES[type(event)], event.at, task, node, _body(event, refer)
+
+
+def _finished(event: TaskFinished, refer: Callable[[Message], str]) -> str:
+    if event.output is None or isinstance(event.output, list):
+        return _body(event, refer)
+    return f'{{"output":{_reference(event.output, refer)}}}'
+
+
+def _started(event: TaskStarted, refer: Callable[[Message], str]) -> str:
+    only = event.inputs[0] if len(event.inputs) == 1 and not event.given else None
+    if only is None or isinstance(only, list):
+        return _body(event, refer)
+    return f'{{"attempt":{event.attempt},"inputs":[{_reference(only, refer)}],"given":{{}}}}'
+
+
+def _reference(message: Message, refer: Callable[[Message], str]) -> str:
+    return f'{{"{MESSAGE}":"{refer(message)}"}}'  # a digest has nothing that JSON escapes
+
+
+def _body(event: Event, refer: Callable[[Message], str]) -> str:
+    """The fields of `event` that are no columns, as JSON."""
+    return to_json({name: _plain(getattr(event, name), refer) for name in _BODY_FIELDS[type(event)]}).decode()
 
 
 @cache

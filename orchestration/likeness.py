@@ -1,4 +1,4 @@
-"""How alike two texts are, and a name that near-duplicates share, so that people meet them together.
+"""A name that near-duplicates share, so that people meet them together.
 
 The name is the least hash among a text's words and pairs of words: two texts share it with a probability that is the
 share of words and pairs which they have in common (Broder, "On the resemblance and containment of documents", 1997).
@@ -6,12 +6,13 @@ This file knows nothing of reviews.
 """
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
-
-from rapidfuzz import fuzz
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from ..agents.shingles import shingles_of
+
+Similarity: TypeAlias = Callable[[str, str, float], float]
+"""How much of two texts is the same, 0 to 1, and 0 below a bound; similarity.py has one."""
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -29,11 +30,6 @@ def texts_in(value: Any) -> Iterator[str]:
 def group_of(text: str) -> str:
     """The name that `text` shares with its near-duplicates, 16 hex digits."""
     return min(map(_hash, shingles_of(text)), default=_hash(""))
-
-
-def similarity(one: str, other: str, least: float = 0.0) -> float:
-    """How much of the two texts is the same, 0 to 1 (normalised indel similarity); 0 where it is below `least`."""
-    return fuzz.ratio(one, other, score_cutoff=least * 100) / 100
 
 
 def _hash(shingle: str) -> str:

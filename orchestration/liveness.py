@@ -8,10 +8,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from filelock import FileLock, Timeout
 from sqlalchemy import BigInteger, Connection, Engine, cast, func, literal, select
+
+from ..agents.loading import load
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 try:
     import fcntl
@@ -44,17 +48,17 @@ class FileLiveness:
 
     def hold(self, worker: str) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._own = FileLock(self._path(worker), is_singleton=False, thread_local=False, mode=0o600)
-        self._own.acquire(blocking=False)
+        own: FileLock = load("orchestration.file_locks").lock_on(self._path(worker))
+        own.acquire(blocking=False)
+        self._own = own
 
     def alive(self, worker: str) -> bool:
         path = self._path(worker)
         if not path.exists():
             return False
-        lock = FileLock(path, is_singleton=False, thread_local=False, mode=0o600)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
+        locks = load("orchestration.file_locks")
+        lock: FileLock = locks.lock_on(path)
+        if not locks.taken(lock):
             return True
         lock.release()
         path.unlink(missing_ok=True)
@@ -98,7 +102,8 @@ class WriteTurns:
 
     def __init__(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._fallback = FileLock(path, is_singleton=False, thread_local=False, mode=0o600)
+        self._locks = None if fcntl is not None else load("orchestration.file_locks")
+        self._fallback: FileLock | None = None if self._locks is None else self._locks.lock_on(path)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -118,16 +123,14 @@ class WriteTurns:
         if fcntl is not None:
             fcntl.flock(self._handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        try:
-            self._fallback.acquire(blocking=wait)
-        except Timeout as error:
-            raise BlockingIOError(str(error)) from error
+        if self._locks is not None and not self._locks.taken(self._fallback, wait):
+            raise BlockingIOError("another process writes this file")
 
     def give(self) -> None:
         """Let the next one write."""
         if fcntl is not None:
             fcntl.flock(self._handle, fcntl.LOCK_UN)
-        else:
+        elif self._fallback is not None:
             self._fallback.release()
 
     def close(self) -> None:

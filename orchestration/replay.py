@@ -6,13 +6,16 @@ async with DatabaseLog("desk.db") as log:
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..agents.loading import load
 from ..agents.messages import Message
 from .events import TERMINAL, Event, RunFinished
 from .log import Log
-from .rebuild import rebuild
 from .workflow import Flow
+
+if TYPE_CHECKING:
+    from .rebuild import Rebuilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +46,5 @@ async def replay(log: Log, flow: Flow[Any, Any], run: str) -> Replayed:
         MessageError: a message does not fit the flow's types.
     """
     facts = await log.read(run, flow.registry)
-    return Replayed(run, tuple(facts), tuple(rebuild(flow, facts).divergences))
+    rebuilt: Rebuilt = load("orchestration.rebuild").rebuild(flow, facts)
+    return Replayed(run, tuple(facts), tuple(rebuilt.divergences))

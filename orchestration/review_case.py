@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from ..agents.loading import load
 from .decisions import decision_of
 from .evidence import evidence_of
 from .integrity import settle
-from .likeness import similarity
+from .likeness import Similarity
 from .lineage import lineage_of
 from .queries import show
 from .review_items import Amendment, Case, Decision, EarlierDecision, Frequency, Item
@@ -73,6 +74,7 @@ def _earlier(connection: Connection, row: ReviewRow) -> tuple[EarlierDecision, .
         .order_by(reviews.c.decision.desc())
         .limit(LOOKED_AT)
     )
+    similarity: Similarity = load("orchestration.similarity").similarity
     near = []
     for found in connection.execute(chosen):
         likeness = similarity(found.text, row.text, NEAR)

@@ -14,13 +14,14 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.sql import ColumnElement, Select
 
+from ..agents.loading import load
 from ..agents.messages import repair_text
 from ..agents.registry import StoredMessage
 from .answer_form import ReviewForm
 from .asking import RuleVerdict
 from .decisions import decision_of
 from .integrity import STREAK, answers, drawn, pace, quick_limit, quick_streak, settle
-from .likeness import similarity
+from .likeness import Similarity
 from .review_deciding import notes_of
 from .review_form import read_form
 from .review_items import Budget, Decision, Item, QueueFilter, ShownMessage
@@ -81,7 +82,7 @@ def next_row(
         return first
     waits = and_(_waits(now), _free(by, now))
     if alike is not None:
-        first = _first(connection, _ordered(and_(reviews.c.alike == alike, waits), wanted), skip)
+        first = _first(connection, _of_group(alike, waits, wanted), skip)
     if first is None and wanted.text is not None and sought is not None:
         return sought.first(connection, wanted, skip, by, now)
     return first or _first(connection, _ordered(waits, wanted), skip)
@@ -112,10 +113,10 @@ class Sought:
         return found
 
     def _look(self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], now: float) -> None:
-        chosen = _ordered(_waits(now), wanted).with_only_columns(reviews.c.run, reviews.c.task)
-        with connection.execute(chosen, execution_options={"yield_per": PAGE}) as found:  # may be left half read
-            places = ((run, task) for run, task in found)
-            self._places = list(islice((place for place in places if place not in skip), FOUND))
+        texts = _filtered(select(reviews.c.run, reviews.c.task).where(_waits(now)), wanted)
+        chosen = texts.order_by(_unsought(reviews.c.urgency).desc(), reviews.c.agrees, reviews.c.asked)
+        places = ((run, task) for run, task in connection.execute(chosen.limit(FOUND + len(skip))))
+        self._places = list(islice((place for place in places if place not in skip), FOUND))
         self._more = len(self._places) == FOUND
         self._wanted, self._until = wanted, now + REMEMBERED
 
@@ -163,8 +164,7 @@ def open_rows(connection: Connection, wanted: QueueFilter, now: float) -> Iterat
         if first.alike in shown:
             continue
         shown.add(first.alike)
-        group = and_(_waits(now), reviews.c.alike == first.alike)
-        for row in rows(connection, _ordered(group, wanted)):
+        for row in rows(connection, _of_group(first.alike, _waits(now), wanted)):
             if left == 0:
                 return
             left -= 1
@@ -214,6 +214,7 @@ def together(connection: Connection, row: ReviewRow, by: str, now: float) -> lis
         _free(by, now),
     )
     verdicts = from_json(row.asking)["rules"]
+    similarity: Similarity = load("orchestration.similarity").similarity
     found = [row]
     chosen = _ordered(same, ALL).with_only_columns(reviews.c.run, reviews.c.task, reviews.c.asking, reviews.c.text)
     with connection.execute(chosen.limit(COMPARED), execution_options={"yield_per": PAGE}) as compared:
@@ -313,15 +314,28 @@ def _ordered(condition: ColumnElement[bool], wanted: QueueFilter) -> Select[Any]
     return chosen.order_by(reviews.c.urgency.desc(), reviews.c.agrees, reviews.c.asked)
 
 
+def _of_group(alike: str, condition: ColumnElement[bool], wanted: QueueFilter) -> Select[Any]:
+    """The near-duplicates of one group, in the queue's order, found by the group and not by the flow."""
+    chosen = _ordered(and_(reviews.c.alike == alike, condition), replace(wanted, flow=None))
+    return chosen if wanted.flow is None else chosen.where(_unsought(reviews.c.flow) == repair_text(wanted.flow))
+
+
+def _unsought(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The value of `column`, but not by an index over it: SQLite cannot know that another leaves fewer rows to read."""
+    return func.coalesce(column, column)
+
+
 def _filtered(chosen: Select[Any], wanted: QueueFilter) -> Select[Any]:
     for column, value in (
-        (reviews.c.flow, wanted.flow),
+        (reviews.c.flow if wanted.text is None else _unsought(reviews.c.flow), wanted.flow),
         (reviews.c.node, wanted.node),
         (reviews.c.role, wanted.role),
         (reviews.c.thread, wanted.thread),
     ):
         if value is not None:
             chosen = chosen.where(column == repair_text(value))
-    if wanted.text is not None:
-        chosen = chosen.where(reviews.c.text.contains(repair_text(wanted.text).casefold(), autoescape=True))
+    if wanted.text is not None:  # all that wait are read: in the order in which they lie in the file, by `release`
+        chosen = chosen.where(
+            reviews.c.release.is_(None), reviews.c.text.contains(repair_text(wanted.text).casefold(), autoescape=True)
+        )
     return chosen

@@ -46,6 +46,7 @@ STATES: Mapping[type[Any], str] = {
     TaskRetried: "running",
 }
 MESSAGE_COLUMNS = ("digest", *StoredMessage._fields)
+MOVE = ("more", "now", "new_head", "new_hash", "run", "held", "old_head")  # in the order in which SQLite is told them
 ASKED: Mapping[type[Any], int] = {
     ReviewRequested: 1,
     EffectUnknown: 1,
@@ -187,12 +188,11 @@ class RunRows:
         state, asked = _state(events)
         ended = state not in (None, "running")
         last = rows.facts[-1]
-        place = {"run": lease.run, "held": lease.fence, "old_head": head.seq}
-        moved = {"new_head": last.seq, "new_hash": last.hash, "now": last.at, "more": asked}
+        moved = (asked, last.at, last.seq, last.hash, lease.run, lease.fence, head.seq)
         if state is None:
-            sql.new_head.execute(cursor, **place, **moved)
+            sql.new_head.execute_one(cursor, MOVE, moved)
         else:
-            sql.new_head_and_state.execute(cursor, **place, **moved, new_state=state, ends=ended)
+            sql.new_head_and_state.execute_one(cursor, (*MOVE, "new_state", "ends"), (*moved, state, ended))
         if cursor.rowcount != 1:
             raise StaleLease(lease.run)
         reached("head-moved")
@@ -202,7 +202,7 @@ class RunRows:
         reached("messages-inserted")
         sql.new_facts.execute_many(cursor, FactRow._fields, rows.facts)
         reached("facts-inserted")
-        asks = head.asks or any(isinstance(event, ReviewRequested) for event in events)
+        asks = head.asks or ReviewRequested in map(type, events)
         if asks and head.about is not None:
             follow(transaction, events, head.about, lambda message: self._encode(message, registry)[0])
             reached("reviews-written")

@@ -1,7 +1,6 @@
 """`Runtime`: owns the task group, the log and the models for as long as its block lasts, and starts runs in it."""
 
 import time
-import uuid
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
@@ -29,6 +28,7 @@ from .forking import forked
 from .log import Log, MemoryLog
 from .rebuild import Rebuilt, rebuild
 from .run import Run
+from .run_names import RunNames
 from .state import Command
 from .weights import changed_weights, serving_weights
 from .workflow import Flow
@@ -85,6 +85,7 @@ class Runtime:
         self.host = LocalHost(engine if engine is not None else self._lazy)
         self._limit = limit
         self._seed = seed
+        self._names = RunNames()
         self._flows = {flow.name: flow for flow in flows}
         self._observers = tuple(observers)
         self._keyed: dict[str, Run[Any]] = {}  # runs that were started with an idempotency key
@@ -260,7 +261,7 @@ class Runtime:
         group = self._opened()
         facts = await self.log.read(run, flow.registry)
         digest, definition = self._definition(flow)
-        identity = uuid.uuid4().hex[:12]
+        identity = self._names.new(time.time())
         fork = forked(flow, facts, identity, before, message, digest, releases or {})
         lease = await self.log.begin(fork.facts, flow.registry, definition)
         new: Run[Out] = Run(self, flow, identity)
@@ -277,7 +278,7 @@ class Runtime:
         key: str | None,
         by: str | None,
     ) -> Run[Out]:
-        run: Run[Out] = Run(self, flow, uuid.uuid4().hex[:12])
+        run: Run[Out] = Run(self, flow, self._names.new(time.time()))
         digest, definition = self._definition(flow)
         started = RunStarted(
             run.id, 1, time.time(), flow.name, message, thread, key, self._seed, self._limit, definition=digest, by=by

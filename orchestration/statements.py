@@ -27,6 +27,13 @@ class Statement:
     def execute(self, cursor: Any, **values: Any) -> None:
         cursor.execute(self.sql, self._parameters(values))
 
+    def execute_one(self, cursor: Any, names: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """For `row`, whose columns have these `names`."""
+        if names == self._order:
+            cursor.execute(self.sql, row)
+        else:
+            self.execute(cursor, **dict(zip(names, row, strict=True)))
+
     def execute_many(self, cursor: Any, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
         """For each of `rows`, whose columns have these `names`."""
         if self._order is None:

@@ -4,12 +4,16 @@ Every message of a model carries its `Origin`, so the facts of a run tell; nothi
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from ..agents.loading import load
 from ..agents.messages import Message
-from ..agents.releases import live, stored_digests
 from .events import Event, TaskFinished
+
+if TYPE_CHECKING:
+    from ..agents.releases import Release
 
 
 async def serving_weights(facts: Sequence[Event]) -> dict[str, str]:
@@ -25,13 +29,14 @@ async def changed_weights(facts: Sequence[Event]) -> list[str]:
 
 
 def _serving(latest: dict[str, str]) -> dict[str, str]:
+    stored_digests = load("agents.releases").stored_digests
     return {role: digest if digest in stored_digests(role) else "" for role, digest in latest.items()}
 
 
 def _changed(latest: dict[str, str]) -> list[str]:
     found = []
     for role, before in _serving(latest).items():
-        release = live(role)
+        release: Release | None = load("agents.releases").live(role)
         now = "" if release is None else release.digest
         if now != before:
             found.append(

@@ -21,6 +21,10 @@ HEAVY = (
     "tokenizers",
     "safetensors",
     "gguf",
+    "sqlalchemy",
+    "filelock",
+    "rapidfuzz",
+    "platformdirs",
 )
 OF_ORCHESTRATION_FOR_TUNING = {"log", "events", "training_items"}
 

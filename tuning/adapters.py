@@ -12,7 +12,7 @@ of losses, rows or steps.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,8 +106,10 @@ class Prepared:
         return self.model.eval()
 
 
-def prepare(model: nn.Module, recipe: Recipe, seed: int) -> Prepared:
+def prepare(model: nn.Module, recipe: Recipe, seed: int, places: Sequence[str] | None = None) -> Prepared:
     """Makes `model` ready to be trained as `recipe.method` says, in place; `seed` is that of new weights.
+
+    `places` are those of the projections that lora and adalora stand beside, as `model` names them; None: every one.
 
     head      what lies outside the checkpoint; of a language model by itself its output table and its last norm
     top       the uppermost `layers` blocks, the last norm, and the head
@@ -129,7 +131,7 @@ def prepare(model: nn.Module, recipe: Recipe, seed: int) -> Prepared:
         parameter.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        allocation = _open(model, recipe)
+        allocation = _open(model, recipe, places)
     trained = trained_of(model)
     total = sum(parameter.numel() for parameter in model.parameters())
     return Prepared(model, recipe, sum(one.numel() for one in trained.values()), total, allocation, allocation)
@@ -190,7 +192,7 @@ def write_checkpoint(model: nn.Module, base: Path, folder: Path) -> tuple[Path, 
     return tuple(sorted(path for path in folder.iterdir() if path.is_file()))
 
 
-def _open(model: nn.Module, recipe: Recipe) -> "RankAllocation | None":
+def _open(model: nn.Module, recipe: Recipe, places: Sequence[str] | None) -> "RankAllocation | None":
     """Makes what the method trains require gradients; AdaLoRA's allocation, if it has one."""
     match recipe.method:
         case "head":
@@ -205,7 +207,7 @@ def _open(model: nn.Module, recipe: Recipe) -> "RankAllocation | None":
             dropout = recipe.dropout or 0.0
             outside = [parameter for parameter in model.parameters() if parameter.requires_grad]
             add = load("tuning.low_rank").add_lora if recipe.method == "lora" else load("tuning.low_rank").add_adalora
-            allocation = add(model, _projections(model), recipe.rank, recipe.scale, dropout)
+            allocation = add(model, places or _projections(model), recipe.rank, recipe.scale, dropout)
             for parameter in outside:  # peft freezes all but its own
                 parameter.requires_grad_(True)
             return allocation

@@ -10,6 +10,7 @@ large a number is would not survive them.
 This file knows nothing of rows, labels or languages other than those written with spaces between words.
 """
 
+import itertools
 import math
 import random
 import re
@@ -58,7 +59,7 @@ def numbers(text: str, chance: random.Random) -> str:
     factor = math.exp(chance.uniform(-SPREAD, SPREAD))
     changed = {number: _multiplied(number, factor) for number in NUMBER.findall(text)}
     ordered = sorted(changed, key=_value)
-    pairs = zip(ordered, ordered[1:], strict=False)
+    pairs = itertools.pairwise(ordered)
     if any((_value(a) < _value(b)) != (_value(changed[a]) < _value(changed[b])) for a, b in pairs):
         return text
     return NUMBER.sub(lambda found: changed[found[0]], text)

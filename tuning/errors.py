@@ -4,7 +4,10 @@ CoterieError
 └── TuningError
     ├── RecipeError (ValueError)      a recipe cannot be read, or a setting is out of its range
     ├── DatasetError (ValueError)     there is nothing to learn from, or rows contradict each other
-    └── TrainingFailed (RuntimeError) a training gave nothing that could be used
+    ├── TrainingFailed (RuntimeError) a training gave nothing that could be used
+    ├── GateRefused (ValueError)      two outcomes cannot be compared, or the candidate is the live one
+    ├── LedgerDamaged (ValueError)    what was spent of a gate's rows cannot be read
+    └── ExtraMissing (ImportError)    this needs a package that is not installed
 """
 
 from pydantic import ValidationError
@@ -29,6 +32,24 @@ class DatasetError(TuningError, ValueError):
 
 class TrainingFailed(TuningError, RuntimeError):
     """A training gave nothing that could be used."""
+
+
+class GateRefused(TuningError, ValueError):
+    """Two systems cannot be compared, or the candidate is the live one."""
+
+
+class LedgerDamaged(TuningError, ValueError):
+    """What was spent of a gate's rows cannot be read, so that nobody knows how often they were used."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the uses of the gate cannot be counted: {reason}; restore the file, or retire its gate rows")
+
+
+class ExtraMissing(TuningError, ImportError):
+    """This needs a package that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs {package}, which is not installed: pip install 'coterie[{extra}]'")
 
 
 def _reason(cause: BaseException) -> str:

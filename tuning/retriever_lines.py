@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .lines import Line, Refused, listed, shown, text_from, texts_from
+from .lines import Line, Refused, shown, text_from, texts_from
 from .rows import RetrieverRow
 from .splits import thread_of_text
 
@@ -138,5 +138,6 @@ def _relevant(item: Any, own: list[str], shelf: PassageShelf) -> str:
             return own[item]
     elif name in shelf.texts:
         return name
-    known = f"the {len(own)} passages of the row" if own else f"{len(shelf.texts):,} passages, such as"
-    raise Refused(f"'relevant' names passage {item!r}, which is not among {known} {listed(list(shelf.texts)[:3])}")
+    known = f"the {len(own) or len(shelf.texts):,} passages{' of the row' if own else ''}"
+    such = ", ".join(repr(name) for name in (own or list(shelf.texts))[:2])
+    raise Refused(f"'relevant' names passage {item!r}, which is not among {known}, such as {such or 'none'}, …")

@@ -1,43 +1,39 @@
 """`coterie review`: at a terminal, or by JSON lines through `list` and `apply`; `stats` counts what was done."""
 
 import sys
-from collections import Counter
-from enum import IntEnum
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import typer
-from rich.console import Console
 
 from ...agents.loading import load
 from ...orchestration.review_items import QueueFilter
 from ..exits import Exit, clear_errors, fail
-from ..logs import DEFAULT_LOG, FlowName, GroupLogOption, JsonOption, LogOption, existing, group_log, storable
+from ..late import Late, LateGroup
+from ..logs import DEFAULT_LOG, FlowName, LogOption, group_log
 from ..who import ByOption, who
-from .desk import OpenDesk
-from .exchange import applied, line_of, listed, read_decisions
-from .listing import waiting_table
-from .people import name_people
-from .stats import stats
+from .opening import open_desk
 
 
-class Applied(IntEnum):
-    """How `coterie review apply` ends; where several are true, the highest."""
+class ReviewCommands(LateGroup):
+    """What can be done about reviews without sitting down."""
 
-    DONE = 0
-    LEFT = 3
-    CONFLICT = 4
+    late: ClassVar[Mapping[str, Late]] = {
+        "stats": Late("cli.review.stats", "stats"),
+        "people": Late("cli.review.people", "name_people"),
+        "list": Late("cli.review.waiting", "list_waiting"),
+        "apply": Late("cli.review.applying", "apply_decisions"),
+    }
 
 
 review = typer.Typer(
+    cls=ReviewCommands,
     help="Decide what flows ask people: approve, edit, choose another label, reject, amend what is upstream.\n\n"
     "    coterie review --log desk.db --flow finance-desk\n\n"
     "What you do is stored at once; closing the terminal loses nothing. Without a terminal:\n\n"
     "    coterie review list --json | ... | coterie review apply -",
     invoke_without_command=True,
 )
-review.command("stats")(stats)
-review.command("people")(name_people)
 
 
 @review.callback()
@@ -60,77 +56,3 @@ def sit_down(
     typer.echo("\n".join(farewell))
     if interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
-
-
-@review.command("list")
-def list_waiting(
-    context: typer.Context,
-    log: GroupLogOption = None,
-    flow: FlowName = None,
-    node: Annotated[str | None, typer.Option("--node", help="Only what this review node asks.")] = None,
-    by: ByOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """What waits for a person, in the order in which it should be decided; nothing is claimed.
-
-    \b
-        coterie review list --json --limit 10 > waiting.jsonl
-    """
-    with clear_errors(), open_desk(log or context.obj, by, flow) as desk:
-        wanted = QueueFilter(flow=storable("--flow", flow), node=storable("--node", node), limit=limit)
-        found = desk.items(wanted)
-    if as_json:
-        for item in found:
-            typer.echo(line_of(listed(item)))
-        return
-    console = Console()
-    console.print(waiting_table(found, console.width) if found else "nothing waits")
-
-
-@review.command("apply")
-def apply_decisions(
-    context: typer.Context,
-    decisions: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines, one decision each; - for the input.")],
-    log: GroupLogOption = None,
-    flow: FlowName = None,
-    by: ByOption = None,
-) -> None:
-    """Store decisions, and print what became of each. Ends with 0: all is done, 3: items are left, 4: a conflict.
-
-    \b
-        {"run": "...", "task": "desk", "act": "approve"}
-        {"run": "...", "task": "desk", "act": "choose", "label": "neutral"}
-        {"run": "...", "task": "desk", "act": "edit", "type": "Mood", "fields": {"label": "neutral"}}
-        {"run": "...", "task": "desk", "act": "reject", "code": "other", "reason": "it is about another company"}
-        {"run": "...", "task": "desk", "act": "skip"}
-    """
-    outcomes: Counter[str] = Counter()
-    with clear_errors(), open_desk(log or context.obj, by, flow) as desk:
-        given = read_decisions(_read(decisions))
-        for outcome in applied(desk, who(by), given):
-            outcomes[outcome["outcome"]] += 1
-            typer.echo(line_of(outcome))
-        left = desk.budget(QueueFilter(flow=flow)).left
-    typer.echo(f"{outcomes['stored']} stored, {outcomes['refused']} refused, "
-               f"{outcomes['conflict']} in conflict, {left:,} left", err=True)  # fmt: skip
-    if outcomes["conflict"]:
-        raise typer.Exit(Applied.CONFLICT)
-    raise typer.Exit(Applied.LEFT if left or outcomes["refused"] else Applied.DONE)
-
-
-def open_desk(place: str, by: str | None, flow: str | None) -> OpenDesk:
-    """The desk over the log at `place`."""
-    desk: OpenDesk = load("orchestration.review_desk").ReviewDesk(
-        existing(place), who(by), flow=storable("--flow", flow)
-    )
-    return desk
-
-
-def _read(source: Path) -> list[str]:
-    try:
-        if str(source) == "-":
-            return sys.stdin.read().splitlines()
-        return source.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"cannot read {str(source)!r}: {error}", Exit.BAD_INPUT)

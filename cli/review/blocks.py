@@ -12,6 +12,7 @@ from ...orchestration.review_items import Case, EvidenceItem, Item
 from .page import Block, Line, Piece, cut, joined, line, lines
 from .state import State
 from .values import (
+    HIDDEN,
     alternatives,
     clock,
     confidence,
@@ -22,7 +23,6 @@ from .values import (
     trust,
 )
 
-HIDDEN = "hidden - choose first"
 FIELD = 280  # characters of a field on an item's page
 QUOTE = 180  # characters of a passage on an item's page
 PASSAGES = 2  # on an item's page

@@ -1,11 +1,10 @@
-"""Reviews without a terminal: what waits as JSON lines, and decisions from JSON lines.
+"""Decisions about reviews from JSON lines, stored without a terminal.
 
 A decision names the run, the task and an act: {"run": …, "task": …, "act": "approve"}. "choose" needs a "label", "edit"
 a "type" and "fields", "reject" a "code" or a "reason"; "skip" needs nothing. Where it repeats the "digest" that was
 listed, it is a conflict if the proposal has changed since.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -18,7 +17,7 @@ from .desk import Answer, Desk
 
 
 class _Given(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
     run: str
     task: str
     digest: str | None = None
@@ -58,24 +57,6 @@ GIVEN: TypeAdapter[Given] = TypeAdapter(Given)
 
 class UnreadableDecisions(CoterieError, ValueError):
     """A line is no decision; none of the lines was stored."""
-
-
-def listed(item: Item) -> dict[str, Any]:
-    """An item as JSON values. The proposal of a blind item is kept back: only a label can be chosen."""
-    shown = item.proposal
-    proposal = {"type": shown.type, "fields": dict(shown.fields), "origin": shown.origin and dict(shown.origin)}
-    rules = [{"name": rule.name, "agrees": rule.agrees, "sentence": rule.sentence} for rule in item.rules]
-    return {
-        "run": item.run, "task": item.task, "digest": shown.digest, "flow": item.flow, "node": item.node,
-        "thread": item.thread, "asked": item.asked, "deadline": item.deadline, "blind": item.blind,
-        "why": [] if item.blind else list(item.why), "proposal": None if item.blind else proposal,
-        "rules": [] if item.blind else rules, "risk": item.risk, "doubt": item.doubt,
-        "disagrees": None if item.blind else item.disagrees, "about": item.about,
-        "alike": item.alike, "alike_open": item.alike_open, "claimed_by": item.claimed_by, "skipped": item.skipped,
-        "approvals": item.form.approvals, "approved_by": list(item.approved_by), "notes": list(item.notes),
-        "approves_to": item.form.approves_to, "types": {name: dict(one) for name, one in item.form.types.items()},
-        "labels": list(item.form.labels), "codes": dict(item.form.codes), "causes": list(item.form.causes),
-    }  # fmt: skip
 
 
 def read_decisions(lines: Iterable[str]) -> list[Given]:
@@ -154,8 +135,3 @@ def _answer(given: GivenApprove | GivenChoose | GivenEdit | GivenReject, by: str
             return EditFields(kind, fields, by=by)
         case GivenReject(code=code, reason=reason):
             return Reject(code=code, reason=reason, by=by)
-
-
-def line_of(value: dict[str, Any]) -> str:
-    """One JSON line. Other than ASCII is escaped: hidden characters reach no terminal."""
-    return json.dumps(value, separators=(",", ":"))

@@ -7,8 +7,7 @@ from rich.text import Text
 
 from ...orchestration.review_items import Item
 from ..text import safe
-from .blocks import HIDDEN
-from .values import confidence, label_of, share, spoken
+from .values import HIDDEN, confidence, label_of, share, spoken
 
 WIDE = 100  # columns from which runs and tasks are named in full
 RUN = 6  # characters of a run's id on narrower terminals

@@ -7,6 +7,8 @@ from typing import Any
 
 from ...orchestration.review_items import Budget, Case, Decision, Item
 
+HIDDEN = "hidden - choose first"
+
 
 def shown(value: Any) -> str:
     """A field's value: a text as it is, anything else as JSON."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from ...orchestration.review_items import Decision, EvidenceItem, LineageStep
 from .blocks import (
-    HIDDEN,
     alternative_lines,
     earlier_lines,
     field_lines,
@@ -20,7 +19,7 @@ from .header import title
 from .keymap import field_choices, keys_of
 from .page import PART, Block, KeyHint, Line, Page, Piece, cut, joined, line, lines, part
 from .state import Draft, State
-from .values import clock, confidence, is_confidence, share, shown, spoken, told, trust
+from .values import HIDDEN, clock, confidence, is_confidence, share, shown, spoken, told, trust
 
 INPUT = "(input)"  # the task of what a run began with
 SAMPLES = 3  # of a batch that are shown with all their fields

@@ -16,9 +16,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from coterie.agents import Confidence, Message, Passage
-from coterie.agents.dialogue import _read
 from coterie.agents.grammar import END_OF_TURN, grammar_faults, grammar_of, spoken_field
 from coterie.agents.prompting import handles
+from coterie.agents.reply_text import read_reply
 
 
 class Colour(enum.Enum):
@@ -96,7 +96,7 @@ def test_every_text_of_a_grammar_is_a_message_of_its_type(
     """Also where a text ends in the middle of a character; and it never takes more tokens than was said."""
     grammar = grammar_of(form, handles(shown), budget)
     tokens = walk(tokenizer, grammar.text, seed)
-    message = _read(form, tokenizer.decode(tokens, skip_special_tokens=True), PASSAGES)
+    message = read_reply(form, tokenizer.decode(tokens, skip_special_tokens=True), PASSAGES)
     assert isinstance(message, Message)
     assert len(tokens) <= grammar.longest
     if isinstance(message, Spoken):

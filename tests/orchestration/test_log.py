@@ -126,6 +126,8 @@ def every_kind(run: str) -> list[Event]:
         RunSuspended(*next(stamps)),
         TaskStarted(*next(stamps), "a", "a", 2, [MADE, [text("1"), deep]], {"asked": MADE}),
         TaskFinished(*next(stamps), "a", "a", [deep, text("2")]),
+        TaskStarted(*next(stamps), "b", "b", 1, [MADE], {}),
+        TaskFinished(*next(stamps), "b", "b", deep),
         TaskFinished(*next(stamps), "b", "b", None),
         TaskFailed(*next(stamps), "c", "c", 1, "OSError", "no \u202e", ("builtins.OSError",), 0.125),
         TaskRetried(*next(stamps), "c", "anna"),

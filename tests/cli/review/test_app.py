@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from coterie.cli.review import app
+from coterie.cli.review import app, applying, waiting
 from coterie.orchestration.review_items import Item
 from tests.cli.review.fake_desk import FakeDesk, an_item
 
@@ -17,7 +17,8 @@ from tests.cli.review.fake_desk import FakeDesk, an_item
 def desk(monkeypatch: pytest.MonkeyPatch) -> FakeDesk:
     """A desk in memory with three items, which the commands open."""
     found = FakeDesk([an_item(number) for number in (1, 2, 3)])
-    monkeypatch.setattr(app, "open_desk", lambda place, by, flow: found)
+    for command in (app, applying, waiting):
+        monkeypatch.setattr(command, "open_desk", lambda place, by, flow: found)
     return found
 
 

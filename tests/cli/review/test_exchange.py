@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from coterie.cli.review.exchange import UnreadableDecisions, applied, line_of, listed, read_decisions
+from coterie.cli.review.exchange import UnreadableDecisions, applied, read_decisions
+from coterie.cli.review.json_lines import line_of, listed
 from coterie.orchestration.review_items import QueueFilter
 from tests.cli.review.fake_desk import FakeDesk, an_item
 
