@@ -45,8 +45,9 @@ class ServedScores:
         self._asked = asked.to(device)
 
     def before(self, rows: Sequence[int]) -> Tensor:
-        """(B, N) scores before any training."""
-        return self.of(rows, self._asked[list(rows)])
+        """(B, N) scores before any training, from the mean of all passages: cosines of some encoders are all high."""
+        scores = self.of(rows, self._asked[list(rows)])
+        return scores - scores.mean(dim=1, keepdim=True)
 
     def of(self, rows: Sequence[int], asked: Tensor) -> Tensor:
         """Cosines plus what words add to them: (B, N) from vectors (B, D) of the questions `rows`."""
