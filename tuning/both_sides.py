@@ -28,7 +28,7 @@ from .batches import NumberedBatches, token_batches
 from .interpolation import weights_of
 from .negatives import pairs_of, ranking_loss
 from .progress import Progress, unheard
-from .query_encoder import QueryEncoder, Tokens, embed_all
+from .query_encoder import QueryEncoder, Tokens, embed_all, exactly
 from .query_side import best_between
 from .recipes import Recipe
 from .retriever_task import RetrieverTask, TunedSearch
@@ -180,11 +180,11 @@ def _loss(
         questions, passages = [asked[row] for row in batch], [chunks[chunk] for chunk in chosen.chunks]
         queries = cached_vectors(model, tokens, questions, recipe.batch_tokens, queries=True)
         vectors = cached_vectors(model, tokens, passages, recipe.batch_tokens, queries=False)
-        scores = (queries @ vectors.T).float()  # (B, P)
-        pairs = pairs_of(
-            chosen.relevant, chosen.rejected, weights[list(batch)], torch.ones(scores.shape), guard=float("inf")
-        )
-        total = ranking_loss(scores, pairs.to(scores.device), recipe.temperature)
+        with exactly(queries.device):
+            scores = queries @ vectors.T  # (B, P)
+            before = torch.ones(scores.shape)
+            pairs = pairs_of(chosen.relevant, chosen.rejected, weights[list(batch)], before, guard=float("inf"))
+            total = ranking_loss(scores, pairs.to(scores.device), recipe.temperature)
         return Loss(total, len(batch), sum(map(len, questions)) + sum(map(len, passages)))
 
     return loss

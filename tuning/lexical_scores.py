@@ -39,7 +39,8 @@ class LexicalScores:
         """(Q, C) float32, of all questions or of some; 0 where question and text share no term."""
         if self._weighed is None or self._weighed[0] != (k1, b):
             self._weighed = (k1, b), self._weights(k1, b)
-        scores: FloatArray = (self._asked[questions] @ self._weighed[1]).toarray().astype(np.float32)
+        rows = questions if isinstance(questions, slice) else list(questions)
+        scores: FloatArray = (self._asked[rows] @ self._weighed[1]).toarray().astype(np.float32)
         return scores
 
     def _weights(self, k1: float, b: float) -> Any:

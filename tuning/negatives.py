@@ -52,7 +52,7 @@ def pairs_of(
         relevant: columns of what answers each question.
         rejected: columns of what a person marked as wrong.
         weights: (B) how much each question counts.
-        before: (B, N) scores before any training, above 0.
+        before: (B, N) scores before any training.
         guard: passages above this share of the relevant one's score in `before` are no negatives; inf: all are.
     """
     questions = torch.tensor([row for row, places in enumerate(relevant) for _ in places])

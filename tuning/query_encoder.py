@@ -47,13 +47,20 @@ class QueryEncoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Questions as passages are compared with them: (B, D) from tokens (B, T) and which of them are real."""
-        return normalize(self.pooled(ids, mask) @ self.query_map, dim=-1)
+        pooled = self.pooled(ids, mask)
+        with exactly(pooled.device):
+            return normalize(pooled @ self.query_map, dim=-1)
 
     def pooled(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The encoder's own embeddings: (B, D) of unit length."""
         hidden = self.trunk(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, D)
         weights = mask[..., None].float()
         return normalize((hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1), dim=-1)
+
+
+def exactly(device: torch.device) -> torch.autocast:
+    """Within, products are float32, also in a training of mixed precision: scores differ in their third digit."""
+    return torch.autocast(device.type, enabled=False)
 
 
 class Tokens:

@@ -87,9 +87,9 @@ def _without(turned: "Doubles", residual: "Doubles", damped: "Doubles") -> "Doub
     size, width = turned.shape
     if size <= width:
         leverage = (turned / damped) @ turned.T  # (S, S)
-        return np.linalg.solve(np.eye(size) - leverage, residual)
+        return np.asarray(np.linalg.solve(np.eye(size) - leverage, residual), np.float64)
     rest = np.diag(damped) - turned.T @ turned  # (D, D) second moments of all other rows
-    return residual + turned @ np.linalg.solve(rest, turned.T @ residual)
+    return np.asarray(residual + turned @ np.linalg.solve(rest, turned.T @ residual), np.float64)
 
 
 def _members(threads: Sequence[Hashable]) -> "list[NDArray[np.bool_]]":

@@ -21,13 +21,13 @@ from .batches import token_batches
 from .interpolation import SHARES, can_interpolate, put_between, weights_of
 from .negatives import pairs_of, ranking_loss
 from .progress import Progress, unheard
-from .query_encoder import QueryEncoder, Tokens, embed_all
+from .query_encoder import QueryEncoder, Tokens, embed_all, exactly
 from .recipes import Recipe
 from .retriever_task import RetrieverTask, TunedSearch
 from .search_settings import choose_share
 from .training import Loss, train
 
-GUARD = float("inf")  # share of the relevant passage's score above which another is taken for a false negative
+GUARD = 0.95  # share of the relevant passage's score, before any training, above which another may answer as well
 MOST_BY_WORDS = 0.9  # of the lexical share, beyond which hardly anything would be learned
 
 
@@ -45,8 +45,9 @@ class ServedScores:
         self._asked = asked.to(device)
 
     def before(self, rows: Sequence[int]) -> Tensor:
-        """(B, N) scores before any training, above 0."""
-        return self.of(rows, self._asked[list(rows)]) + 1
+        """(B, N) scores before any training, from the mean of all passages: cosines of some encoders are all high."""
+        scores = self.of(rows, self._asked[list(rows)])
+        return scores - scores.mean(dim=1, keepdim=True)
 
     def of(self, rows: Sequence[int], asked: Tensor) -> Tensor:
         """Cosines plus what words add to them: (B, N) from vectors (B, D) of the questions `rows`."""
@@ -139,7 +140,7 @@ def _loss(
             scores[device] = ServedScores(task, start.fusion, asked, device)
         served = scores[device]
         ids, mask = tokens.batch([rows[row] for row in batch], device)
-        with torch.no_grad():
+        with torch.no_grad(), exactly(device):
             pairs = pairs_of(
                 [questions.relevant[row] for row in batch],
                 [questions.rejected[row] for row in batch],
@@ -147,8 +148,10 @@ def _loss(
                 served.before(batch).cpu(),
                 GUARD,
             ).to(device)
-        found = served.of(batch, encoder(ids, mask).float())
-        return Loss(ranking_loss(found, pairs, recipe.temperature), len(batch), int(mask.sum()))
+        queries = encoder(ids, mask)
+        with exactly(device):
+            total = ranking_loss(served.of(batch, queries), pairs, recipe.temperature)
+        return Loss(total, len(batch), int(mask.sum()))
 
     return loss
 

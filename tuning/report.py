@@ -68,8 +68,9 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _check(check: Check) -> str:
-    said = f"<td class={check.state}>{_SIGNS[check.state]} {check.state}</td>"
-    return f"<tr><td>{_text(check.name)}</td>{said}<td class=text>{_text(check.found)}</td></tr>"
+    said = f"{_SIGNS[check.state]} {check.state}"
+    cells = f"<td>{_text(check.name)}</td><td class={check.state}>{said}</td><td class=text>{_text(check.found)}</td>"
+    return f"<tr>{cells}</tr>"
 
 
 def _figures(figures: Sequence[Figure]) -> str:

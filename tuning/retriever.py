@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 from ..agents.checkpoints import locate, weights_digest
 from ..agents.fusion import Fusion
 from ..agents.releases import MODEL, QUERY_MAP, StoredSearch
+from ..agents.tokens import quiet_transformers
 from .adapters import write_checkpoint
 from .both_sides import tune_both_sides
 from .candidates import Candidate
@@ -96,6 +97,7 @@ def tune_retriever(
         TrainingFailed: a training gave nothing that could be used.
     """
     dataset.check()
+    quiet_transformers()
     located = locate(base)
     task = RetrieverTask.of(dataset, located, device)
     best = TunedSearch("untuned", Fusion(), task.validation.ndcgs(task.validation_asked, task.chunks, [Fusion()])[0])

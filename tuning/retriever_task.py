@@ -46,12 +46,11 @@ class RetrieverTask:
         """
         corpus = SearchedCorpus.of(dataset.passages)
         train, validation = (Questions.of(dataset.part(split), corpus) for split in ("train", "validation"))
-        for split, questions in (("train", train), ("validation", validation)):
+        for questions, name in ((train, "train"), (validation, "validation")):
             if not questions:
-                found = len(dataset.part("train" if questions is train else "validation"))
                 raise DatasetError(
-                    f"role {dataset.role!r} has {found} {split} rows, but none with a relevant passage among the "
-                    f"{len(corpus.ids):,} that are known; add rows, and the texts of their passages"
+                    f"role {dataset.role!r} has no {name} row with a relevant passage among the {len(corpus.ids):,} "
+                    f"that are known; add rows, and the texts of their passages"
                 )
         trunk = Trunk(folder, Platform.probed(device))
         return cls(
