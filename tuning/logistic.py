@@ -41,9 +41,10 @@ def fit_logistic(
     rows = targets.weights > 0
     told = targets.take(rows)
     fitted = torch.from_numpy(inputs[rows].astype(np.float32)).to(device)
-    begin = {"dtype": torch.float32, "device": device, "requires_grad": True}
-    weight = torch.tensor(start.weight / start.temperature, **begin)  # (K, P)
-    bias = torch.tensor(start.bias / start.temperature, **begin)  # (K)
+    weight, bias = (  # (K, P) and (K)
+        torch.tensor(part / start.temperature, dtype=torch.float32, device=device, requires_grad=True)
+        for part in (start.weight, start.bias)
+    )
     best, least = start, mean_loss(start, held_out, held_out_targets)
     for penalty in penalties:
         _descend(weight, bias, fitted, told, penalty)

@@ -94,7 +94,9 @@ class Trunk:
         """
         missing = [text for text in dict.fromkeys(texts) if (upper, text) not in self._states]
         if missing:
-            model = load_encoder(self.folder, self.platform.dtype).to(self.platform.device).eval()
+            model = load_encoder(self.folder, self.platform.dtype)
+            nn.Module.eval(model)
+            nn.Module.to(model, self.platform.device)
             with _stopping_below(model, upper):
                 self._add_states(model, missing, upper, listen)
         return [self._states[upper, text] for text in texts]
