@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ..agents.checkpoints import locate, weights_digest
-from ..agents.heads import LinearHeads, write_heads
+from ..agents.heads import DescribedHead, LinearHeads, write_heads
 from ..agents.releases import HEAD, MODEL, StoredHead
 from .augmentation import changed_copies
 from .candidates import Candidate
@@ -33,16 +33,22 @@ from .errors import DatasetError
 from .head_fitting import FeatureScale, calibrated, fit_heads
 from .head_targets import HeadTargets, check_varied, head_targets
 from .intervals import Difference, paired_bootstrap
+from .label_hints import LabelHints
 from .learners import Listen, Rung, Step, Tuned, step_of, unheard
-from .logistic import losses_of, probabilities_of
+from .logistic import probabilities_of
 from .recipes import Recipe
+from .row_costs import right_answers, row_costs
 from .rows import ClassifierRow
 from .trunk import Platform, Trunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..agents.inference import FloatArray
+
 LADDER = ("top",)  # rungs between the first and that of the recipe
+
+Descriptions: TypeAlias = Sequence[Sequence[str]]
 
 
 def tune_classifier(
@@ -51,6 +57,7 @@ def tune_classifier(
     recipe: Recipe,
     folder: Path,
     *,
+    descriptions: Descriptions = (),
     listen: Listen = unheard,
     device: str | None = None,
     trunk: Trunk | None = None,
@@ -63,6 +70,8 @@ def tune_classifier(
         base: the encoder: a base checkpoint's name, a folder or a hub id.
         recipe: of the last rung; the one before it, `top`, takes its seed, time and batches.
         folder: where trainings keep checkpoints, and weights of its own are written.
+        descriptions: of each head, a sentence for each label (low and high of a number), from which heads begin; ():
+            labels mean nothing but their rows.
         listen: told what is being done.
         device: "cpu" or "cuda"; None: as the probe found best.
         trunk: the base, with the embeddings and states that earlier trials or other roles computed; None: opened now.
@@ -76,7 +85,7 @@ def tune_classifier(
     """
     began = time.perf_counter()
     place = locate(base)
-    ladder = _Ladder.of(dataset, trunk or Trunk(place, Platform.probed(device)), recipe, listen)
+    ladder = _Ladder.of(dataset, trunk or Trunk(place, Platform.probed(device)), recipe, listen, descriptions)
     standings = [ladder.first()]
     rungs = [standings[0].rung(None, kept=True)]
     recipes = () if recipe.method == "closed-form" else _recipes(recipe, climb)
@@ -94,7 +103,7 @@ def tune_classifier(
             break
     rungs = [replace(rung, kept=rung.name == standings[-1].name) for rung in rungs]
     candidate = _candidate(dataset, base, weights_digest(place), recipe, standings[-1], rungs)
-    return Tuned(candidate, tuple(rungs), untuned=ladder.guess())
+    return Tuned(candidate, tuple(rungs), untuned=ladder.untuned())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class _Standing:
 
     name: str
     heads: LinearHeads
-    losses: "NDArray[np.float64]"  # (N) of validation rows, summed over heads
+    losses: "NDArray[np.float64]"  # (N) costs of validation rows (row_costs.py), summed over heads
     score: float  # accuracy over all heads' known labels on validation rows, or the cosine of numbers
     seconds: float
     trainable: int
@@ -113,7 +122,7 @@ class _Standing:
 
     def rung(self, gain: Difference | None, *, kept: bool) -> Rung:
         """What is reported of it."""
-        told = "" if gain is None else f"; loss falls by {gain} on validation rows"
+        told = "" if gain is None else f"; costs fall by {gain} on validation rows"
         return Rung(self.name, self.score, self.seconds, self.trainable, kept, f"{self.note}{told}".lstrip("; "))
 
 
@@ -123,6 +132,7 @@ class _Ladder:
 
     trunk: Trunk
     heads: tuple[StoredHead, ...]
+    descriptions: "tuple[FloatArray, ...]"  # of each head, (K, D) of what its labels mean; (): not known
     train: tuple[ClassifierRow, ...]
     validation: tuple[ClassifierRow, ...]
     calibration: tuple[ClassifierRow, ...]  # those of validation where there are none of their own
@@ -132,7 +142,14 @@ class _Ladder:
     found: dict[str, LinearHeads]  # heads of the first rung, as "first"
 
     @classmethod
-    def of(cls, dataset: Dataset[ClassifierRow], trunk: Trunk, recipe: Recipe, listen: Listen) -> "_Ladder":
+    def of(
+        cls,
+        dataset: Dataset[ClassifierRow],
+        trunk: Trunk,
+        recipe: Recipe,
+        listen: Listen,
+        descriptions: Descriptions,
+    ) -> "_Ladder":
         train, validation = dataset.part("train"), dataset.part("validation")
         if not train:
             raise DatasetError(f"role {dataset.role!r} has no rows to train on; found {len(dataset.rows)} others")
@@ -144,7 +161,8 @@ class _Ladder:
         for targets in head_targets(train, dataset.heads):
             check_varied(targets)
         scale = FeatureScale.of(train)
-        return cls(trunk, dataset.heads, train, validation, calibration, scale, recipe, listen, {})
+        meant = tuple(trunk.embed(sentences) for sentences in descriptions)
+        return cls(trunk, dataset.heads, meant, train, validation, calibration, scale, recipe, listen, {})
 
     @property
     def threads(self) -> list[str]:
@@ -157,7 +175,12 @@ class _Ladder:
         inputs, held_out = (self._inputs(self.trunk, rows) for rows in (self.train, self.validation))
         self.listen(Step("fitting heads"))
         told, right = self._told(self.train), self._told(self.validation)
-        fitted = fit_heads(inputs, told, held_out, right, self.scale, self.trunk.platform.device)
+        hints = (
+            [LabelHints.of(head.kind, meant) for head, meant in zip(self.heads, self.descriptions, strict=True)]
+            if self.descriptions
+            else None
+        )
+        fitted = fit_heads(inputs, told, held_out, right, self.scale, self.trunk.platform.device, hints)
         self.found["first"] = fitted
         return self._standing("closed-form", fitted, self.trunk, began, sum(head.weight.size for head in fitted.heads))
 
@@ -184,11 +207,21 @@ class _Ladder:
         own = Trunk(made.folder, self.trunk.platform)
         return self._standing(recipe.method, heads, own, began, made.trainable, made)
 
-    def guess(self) -> float:
-        """The score on validation rows of always answering what is most usual among rows to train on."""
-        told, right = self._told(self.train), self._told(self.validation)
+    def untuned(self) -> float:
+        """The score on validation rows of the base as it is, by descriptions; without them, of the usual answer."""
+        right = self._told(self.validation)
+        if not self.validation:
+            return 0.0
+        if self.descriptions:
+            embeddings = self.trunk.embed([row.text for row in self.validation])
+            heads = [
+                DescribedHead(head.kind, meant, head.low or 0.0, 1.0 if head.high is None else head.high)
+                for head, meant in zip(self.heads, self.descriptions, strict=True)
+            ]
+            return _score([np.array([head.predict(one) for one in embeddings]) for head in heads], right)
+        told = self._told(self.train)
         usual = [np.tile((one.values * one.weights[:, None]).sum(axis=0), (len(self.validation), 1)) for one in told]
-        return _score(usual, right) if self.validation else 0.0
+        return _score(usual, right)
 
     def _standing(
         self,
@@ -204,7 +237,7 @@ class _Ladder:
         held_out, right = self._inputs(trunk, self.validation), self._told(self.validation)
         losses = np.zeros(len(self.validation))
         for head, told in zip(heads.heads, right, strict=True):
-            losses += losses_of(head, held_out, told) * told.weights
+            losses += row_costs(probabilities_of(head, held_out), told) * told.weights
         return _Standing(
             name=name,
             heads=heads,
@@ -265,18 +298,9 @@ def _score(found: "Sequence[NDArray[np.float64]]", right: Sequence[HeadTargets])
     hits, known = np.ones(len(right[0].weights), bool), np.zeros(len(right[0].weights), bool)
     for one, told in zip(found, right, strict=True):
         if told.head.kind != "regression":
-            hits &= _hits(one, told) | ~told.decided
+            hits &= right_answers(one, told) | ~told.decided
             known |= told.decided
     return float(hits[known].mean()) if known.any() else 0.0
-
-
-def _hits(found: "NDArray[np.float64]", told: HeadTargets) -> "NDArray[np.bool_]":
-    """(N) whether the likeliest label is right, or all of several."""
-    if told.exclusive:
-        best: NDArray[np.bool_] = told.values[np.arange(len(found)), found.argmax(axis=1)] > 0
-        return best
-    every: NDArray[np.bool_] = ((found >= 0.5) == (told.values > 0)).all(axis=1)
-    return every
 
 
 def _cosine(found: "NDArray[np.float64]", told: HeadTargets) -> float:

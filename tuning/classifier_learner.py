@@ -71,7 +71,9 @@ class ClassifierLearner:
         return COSINE if all(isinstance(one, Regression) for one in self.request.decisions) else ACCURACY
 
     def tune(self, dataset: Dataset[ClassifierRow], recipe: Recipe, folder: Path, listen: Listen = unheard) -> Tuned:
-        tuned: Tuned = load("tuning.classifier").tune_classifier(dataset, self.base, recipe, folder, listen=listen)
+        tuned: Tuned = load("tuning.classifier").tune_classifier(
+            dataset, self.base, recipe, folder, descriptions=self.request.descriptions, listen=listen
+        )
         return tuned
 
     async def outcomes(

@@ -22,12 +22,13 @@ from ..agents.heads import LinearHead, sigmoid, softmax
 from .adapters import parameter_groups, prepare, write_checkpoint
 from .adversarial import Judged, binary_divergence, categorical_divergence, hardened, squared_difference
 from .batches import token_batches
-from .calibration import fit_temperature, log_losses
+from .calibration import fit_temperature
 from .classifier_rows import ClassifierRows, TargetTensors
 from .ensembles import greedy_soup
 from .logistic import label_losses
 from .progress import Progress, Stopped, unheard
 from .recipes import Recipe
+from .row_costs import row_costs
 from .text_classifier import TextClassifier, load_encoder
 from .training import Loss, train
 from .trunk import Trunk
@@ -161,7 +162,7 @@ def _train_member(
 
 
 def validation_loss(model: nn.Module, rows: ClassifierRows) -> float:
-    """The sum over heads of the mean log loss at the best temperature (nats), or of the squared standardised error.
+    """The sum over heads of the mean cost of a row (row_costs.py) at the best temperature; of numbers, standardised.
 
     A temperature is fitted to the rows themselves: it is one number, and only so are models comparable of which one is
     too sure of itself.
@@ -195,7 +196,7 @@ def _mean_loss(found: Any, told: Any, targets: TargetTensors) -> float:
         return float(np.average(errors, weights=told.weights))
     logits = found / fit_temperature(found, told)
     probabilities = softmax(logits) if told.exclusive else sigmoid(logits)
-    return float(np.average(log_losses(probabilities, told), weights=told.weights))
+    return float(np.average(row_costs(probabilities, told), weights=told.weights))
 
 
 def _of_weights(model: TextClassifier, weights: Mapping[str, Tensor], rows: ClassifierRows) -> float:

@@ -16,6 +16,7 @@ from ..agents.heads import LinearHead, LinearHeads, linear_inputs
 from .calibration import fit_temperature
 from .closed_form import fit_closed_form
 from .head_targets import HeadTargets
+from .label_hints import LabelHints
 from .logistic import CPU, fit_logistic, logits_of
 from .rows import ClassifierRow
 
@@ -60,22 +61,52 @@ def fit_heads(
     held_out_targets: Sequence[HeadTargets],
     scale: FeatureScale,
     device: torch.device = CPU,
+    hints: Sequence[LabelHints] | None = None,
 ) -> LinearHeads:
     """The best convex head for each of `targets`: `inputs` (N, D + F) to train on, `held_out` of validation rows.
 
-    A head that validation rows say nothing about stays in closed form.
+    A head that validation rows say nothing about stays in closed form. `hints` are what labels mean, of each head.
 
     Raises:
         DatasetError: a head has nothing to learn.
         TrainingFailed: inputs are not finite.
     """
     fitted: list[LinearHead] = []
-    for told, right in zip(targets, held_out_targets, strict=True):
-        head = fit_closed_form(inputs, told).head
-        if told.head.kind != "regression" and right.weights.any():
-            head = fit_logistic(inputs, told, head, held_out, right, device=device)[0]
-        fitted.append(head)
+    for number, (told, right) in enumerate(zip(targets, held_out_targets, strict=True)):
+        hint = None if hints is None else hints[number]
+        fitted.append(_fit_head(inputs, told, held_out, right, device, hint))
     return LinearHeads(tuple(fitted), scale.mean, scale.deviation)
+
+
+def _fit_head(
+    inputs: "NDArray[np.float64]",
+    told: HeadTargets,
+    held_out: "NDArray[np.float64]",
+    right: HeadTargets,
+    device: torch.device,
+    hint: LabelHints | None,
+) -> LinearHead:
+    """The closed form with the hints as strong as is best for rows left out; then, where it helps, by steps."""
+    if hint is None:
+        return _by_steps(inputs, told, fit_closed_form(inputs, told).head, held_out, right, device)
+    known = int((told.weights > 0).sum())
+    fits = [(fit_closed_form(hint.beside(inputs, strength), told), strength) for strength in hint.strengths(known)]
+    best, strength = min(fits, key=lambda pair: pair[0].loss)
+    seen, unseen = hint.beside(inputs, strength), hint.beside(held_out, strength)
+    return hint.folded(_by_steps(seen, told, best.head, unseen, right, device), strength)
+
+
+def _by_steps(
+    inputs: "NDArray[np.float64]",
+    told: HeadTargets,
+    head: LinearHead,
+    held_out: "NDArray[np.float64]",
+    right: HeadTargets,
+    device: torch.device,
+) -> LinearHead:
+    if told.head.kind == "regression" or not right.weights.any():
+        return head
+    return fit_logistic(inputs, told, head, held_out, right, device=device)[0]
 
 
 def calibrated(heads: LinearHeads, inputs: "NDArray[np.float64]", targets: Sequence[HeadTargets]) -> LinearHeads:

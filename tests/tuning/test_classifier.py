@@ -82,7 +82,7 @@ def test_every_method_learns(tiny_encoder: Path, tmp_path: Path, method: str) ->
     )
     nothing = LinearHead("classes", np.zeros((3, 32), np.float32), np.zeros(3, np.float32))
     made = train_classifier(trunk, [nothing], [(0.0, 1.0)], rows, held_out, recipe, tmp_path)
-    assert made.before == pytest.approx(np.log(3), abs=1e-4)
+    assert made.before == pytest.approx(2 / 3 + 0.1 * np.log(3), abs=1e-4)  # all answers alike
     assert made.after < 0.95 * made.before
     assert 0 < made.trainable < made.total
     before, after = (load_file(folder / "model.safetensors") for folder in (tiny_encoder, made.folder))
