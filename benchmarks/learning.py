@@ -1,4 +1,4 @@
-"""The loop, closed and unattended: a desk asks, a scripted reviewer corrects, the role learns, the desk asks less wrongly.
+"""The loop, closed and unattended: a desk asks, a scripted reviewer corrects, the role learns, the desk errs less.
 
     python benchmarks/learning.py DATA/headlines/train.jsonl
 

@@ -39,7 +39,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        places = Places(test=tuple(data or ()), passages=tuple(passages or ()), log=log, flow=flow)
+        places = Places(data=tuple(data or ()), passages=tuple(passages or ()), log=log, flow=flow)
         kind: Kind | None = None if task is None else task.value
         anyio.run(_evaluate, role, places, kind, base, release, as_json)
 
@@ -60,7 +60,7 @@ async def _evaluate(
     console = Console(stderr=as_json)
     async with Engine() as engine:
         subject = await subject_of(role, places, kind, base, engine)
-        rows: Any = subject.dataset.part("gate") if places.test else subject.dataset.rows
+        rows: Any = subject.dataset.rows
         if not rows:
             fail("there are no rows to evaluate on", Exit.BAD_INPUT)
         learner: Any = subject.learner

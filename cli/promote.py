@@ -22,7 +22,7 @@ def promote(
     _tell(role, now.digest, as_json)
 
 
-promote.__doc__ = f"""Put a stored release of a role to work; running programs answer with it from their next message on.
+promote.__doc__ = f"""Put a stored release of a role to work; running programs use it from their next message on.
 
 \b
     coterie promote finance/mood 9a41c2

@@ -96,7 +96,7 @@ def tune(
         anyio.run(_tune, role, places, kind, base, settings, keep, dry_run, as_json)
 
 
-tune.__doc__ = f"""Tune a role, judge the candidate beside what is live on rows that neither saw, and promote the better.
+tune.__doc__ = f"""Tune a role, judge the candidate beside what is live on rows that neither saw, promote the better.
 
 \b
     coterie tune bank/intent --data train.jsonl --test test.jsonl

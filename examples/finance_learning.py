@@ -1,4 +1,4 @@
-"""What the finance desk learns from its own log: each role that people have corrected often enough is tuned and judged."""
+"""What the finance desk learns from its own log: each role that people have corrected often enough is tuned."""
 
 from typing import Any
 

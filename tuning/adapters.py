@@ -7,8 +7,8 @@
     plain = prepared.finish()                            # lora and adalora merged; the same `model`
     write_checkpoint(plain, folder, target)              # a folder that AutoModel reads
 
-What lies outside the checkpoint's own model counts as its head, and is trained by every method. This file knows nothing
-of losses, rows or steps.
+What lies outside the checkpoint's own model counts as its head, and is trained by every method, unless it requires no
+gradient when it comes. This file knows nothing of losses, rows or steps.
 """
 
 import shutil
@@ -101,7 +101,7 @@ class Prepared:
         self.ranks()
         if self.recipe.method in ("lora", "adalora"):
             load("tuning.low_rank").merge(self.model)
-        for parameter in self.model.parameters():
+        for parameter in trunk_of(self.model).parameters():
             parameter.requires_grad_(False)
         return self.model.eval()
 

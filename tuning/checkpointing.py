@@ -58,7 +58,7 @@ def fingerprint(model: nn.Module, recipe: str, sizes: Sequence[int]) -> str:
     for name, parameter in model.named_parameters():
         digest.update(f"{name} {tuple(parameter.shape)} {parameter.requires_grad}\n".encode())
         if not parameter.requires_grad:
-            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

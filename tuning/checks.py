@@ -36,7 +36,11 @@ def gain_check(found: Comparison, policy: Policy, levels: Levels, expected: floa
     if found.high < policy.delta and not few:
         return Check("gain", "fails", f"{said}, which rules out the least gain of {policy.delta:g}")
     needed = _rows_to_settle(found, policy, levels, expected)
-    return Check("gain", "unclear", said, needed if few is None or needed is None else max(needed, few))
+    if needed is not None:
+        needed = max(needed, few or 0)
+        told = "the gain that was seen" if expected is None else f"the expected gain of {expected:.4g}"
+        said = f"{said}; by {told}, about {needed:,} rows would settle it"
+    return Check("gain", "unclear", said, needed)
 
 
 def _rows_to_settle(found: Comparison, policy: Policy, levels: Levels, expected: float | None) -> int | None:

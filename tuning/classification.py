@@ -8,13 +8,12 @@ This file knows nothing of models or of where labels are from.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import (  # type: ignore[import-untyped]
-    classification_report,
     confusion_matrix,
-    f1_score,
+    precision_recall_fscore_support,
     roc_auc_score,
 )
 
@@ -65,21 +64,17 @@ def report(
         ValueError: there are no rows, or not as many answers, or a label that is not in `labels`.
     """
     _check_labels(truth, answers, labels)
-    told = classification_report(truth, answers, labels=list(labels), output_dict=True, zero_division=0)
-    known = [label for label in labels if label in set(truth) | set(answers)]
+    where_undefined: Any = 0  # which scikit-learn's own annotations do not know
+    columns = precision_recall_fscore_support(truth, answers, labels=list(labels), zero_division=where_undefined)
+    rows = [
+        LabelReport(label, float(precision), float(recall), float(f1), int(count))
+        for label, precision, recall, f1, count in zip(labels, *map(np.asarray, columns), strict=True)
+    ]
+    known = set(truth) | set(answers)
     return ClassificationReport(
-        labels=tuple(
-            LabelReport(
-                label,
-                told[label]["precision"],
-                told[label]["recall"],
-                told[label]["f1-score"],
-                int(told[label]["support"]),
-            )
-            for label in labels
-        ),
+        labels=tuple(rows),
         accuracy=float(np.mean([one == two for one, two in zip(truth, answers, strict=True)])),
-        macro_f1=float(f1_score(truth, answers, labels=known, average="macro", zero_division=0)),
+        macro_f1=float(np.mean([row.f1 for row in rows if row.label in known])),
         confusion=confusion_matrix(truth, answers, labels=list(labels)),
         expected_calibration_error=None if probabilities is None else _calibration_error(truth, labels, probabilities),
         brier=None if probabilities is None else brier(truth, labels, probabilities),

@@ -53,6 +53,7 @@ def tune_classifier(
     *,
     listen: Listen = unheard,
     device: str | None = None,
+    trunk: Trunk | None = None,
     climb: bool = True,
 ) -> Tuned:
     """The best candidate up to the rung that `recipe` names, which is the only one if its method is `closed-form`.
@@ -64,6 +65,7 @@ def tune_classifier(
         folder: where trainings keep checkpoints, and weights of its own are written.
         listen: told what is being done.
         device: "cpu" or "cuda"; None: as the probe found best.
+        trunk: the base, with the embeddings and states that earlier trials or other roles computed; None: opened now.
         climb: False: the rung of the recipe follows the first at once, and is the candidate whatever it validates.
 
     Raises:
@@ -74,7 +76,7 @@ def tune_classifier(
     """
     began = time.perf_counter()
     place = locate(base)
-    ladder = _Ladder.of(dataset, Trunk(place, Platform.probed(device)), recipe, listen)
+    ladder = _Ladder.of(dataset, trunk or Trunk(place, Platform.probed(device)), recipe, listen)
     standings = [ladder.first()]
     rungs = [standings[0].rung(None, kept=True)]
     recipes = () if recipe.method == "closed-form" else _recipes(recipe, climb)
@@ -154,7 +156,8 @@ class _Ladder:
         began = time.perf_counter()
         inputs, held_out = (self._inputs(self.trunk, rows) for rows in (self.train, self.validation))
         self.listen(Step("fitting heads"))
-        fitted = fit_heads(inputs, self._told(self.train), held_out, self._told(self.validation), self.scale)
+        told, right = self._told(self.train), self._told(self.validation)
+        fitted = fit_heads(inputs, told, held_out, right, self.scale, self.trunk.platform.device)
         self.found["first"] = fitted
         return self._standing("closed-form", fitted, self.trunk, began, sum(head.weight.size for head in fitted.heads))
 
@@ -213,7 +216,7 @@ class _Ladder:
             trainable=trainable,
             calibrated=bool(self.calibration),
             folder=None if made is None else made.folder,
-            note="" if made is None else f"{made.note}; {made.steps} steps, ended by {', '.join(made.stopped)}",
+            note="" if made is None else _told(made),
         )
 
     def _inputs(self, trunk: Trunk, rows: Sequence[ClassifierRow]) -> "NDArray[np.float64]":
@@ -226,6 +229,14 @@ class _Ladder:
 
     def _embedding(self, doing: str, done: int, total: int) -> None:
         self.listen(Step(doing, done, total))
+
+
+def _told(made: TrainedClassifier) -> str:
+    """What is reported of a training."""
+    return (
+        f"{made.note}; {made.steps} steps in {made.seconds:.1f} s, ended by {', '.join(made.stopped)}; "
+        f"tempered loss on validation rows {made.before:.4f} before, {made.after:.4f} after"
+    )
 
 
 def _recipes(recipe: Recipe, climb: bool) -> Sequence[Recipe]:

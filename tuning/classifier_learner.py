@@ -4,7 +4,7 @@ This file does not know how heads are fitted (classifier.py) or which candidate 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from ..agents.classifier import DecisionClassifier
 from ..agents.decisions import Classes, Decision, MultiLabel, Prediction, Regression, best, probability_of
 from ..agents.inference import Inference
 from ..agents.loading import load
-from ..agents.releases import StoredHead
+from ..agents.releases import StoredHead, release
 from ..agents.served_heads import HeadRequest, ServedHeads, serve_heads
 from .datasets import Dataset
 from .learners import Listen, Step, Tuned, unheard
@@ -77,25 +77,47 @@ class ClassifierLearner:
     async def outcomes(
         self, engine: Inference, digest: str, rows: Sequence[ClassifierRow], listen: Listen = unheard
     ) -> list[Outcome]:
-        served = await serve_heads(self.request, engine, digest)
+        request = await anyio.to_thread.run_sync(self._asked_of, digest)
+        served = await serve_heads(request, engine, digest)
         found: list[Outcome] = []
         for start in range(0, len(rows), AT_ONCE):
             listen(Step("deciding", start, len(rows)))
             block = rows[start : start + AT_ONCE]
             embeddings = await engine.embed(served.base, [row.text for row in block])  # (N, D)
-            found += await anyio.to_thread.run_sync(self._decided, served, block, embeddings)
+            found += await anyio.to_thread.run_sync(self._decided, request.decisions, served, block, embeddings)
         return found
 
-    def _decided(self, served: ServedHeads, rows: Sequence[ClassifierRow], embeddings: "FloatArray") -> list[Outcome]:
+    def _asked_of(self, digest: str) -> HeadRequest:
+        """The request, with the labels that the release knows: it may be from before others were added."""
+        if not digest:
+            return self.request
+        heads = release(self.role, digest).manifest.heads
+        if [(one.kind, one.field) for one in heads] != [(one.kind, one.field) for one in self.request.decisions]:
+            return self.request  # which does not fit, as serving it will say
+        known = tuple(
+            decision if set(head.labels) == set(decision.labels) else decision_of(head)
+            for head, decision in zip(heads, self.request.decisions, strict=True)
+        )
+        if known == self.request.decisions:
+            return self.request
+        return replace(self.request, decisions=known, descriptions=tuple(one.descriptions for one in known))
+
+    def _decided(
+        self,
+        decisions: Sequence[Decision],
+        served: ServedHeads,
+        rows: Sequence[ClassifierRow],
+        embeddings: "FloatArray",
+    ) -> list[Outcome]:
         return [
-            self._outcome(row, served.heads.predict(embedding, row.features))
+            self._outcome(row, decisions, served.heads.predict(embedding, row.features))
             for row, embedding in zip(rows, embeddings, strict=True)
         ]
 
-    def _outcome(self, row: ClassifierRow, predictions: Sequence[Prediction]) -> Outcome:
+    def _outcome(self, row: ClassifierRow, decisions: Sequence[Decision], predictions: Sequence[Prediction]) -> Outcome:
         decided = [
             (decision, prediction, target)
-            for decision, prediction, target in zip(self.request.decisions, predictions, row.targets, strict=True)
+            for decision, prediction, target in zip(decisions, predictions, row.targets, strict=True)
             if target is not None
         ]
         slices = frozenset(

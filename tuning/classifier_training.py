@@ -237,7 +237,7 @@ def _divergence(targets: Sequence[TargetTensors]) -> Callable[[Tensor, Tensor], 
     widths = [one.values.shape[1] for one in targets]
 
     def divergence(left: Tensor, right: Tensor) -> Tensor:
-        pairs = zip(targets, left.split(widths, dim=-1), right.split(widths, dim=-1), strict=True)
+        pairs = zip(targets, torch.split(left, widths, dim=-1), torch.split(right, widths, dim=-1), strict=True)
         return torch.stack([_apart(one)(mine, other) for one, mine, other in pairs]).sum(dim=0)
 
     return divergence

@@ -126,7 +126,8 @@ def _wanted(targets: HeadTargets) -> "NDArray[np.float64]":
         return values
     often = targets.weights @ (values * targets.decided[:, None]) + 1  # (K) of labels, each at least once
     shares = values * often
-    return shares / shares.sum(axis=1, keepdims=True)
+    wanted: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+    return wanted
 
 
 def _scored(fit: _Fit, targets: HeadTargets) -> ClosedForm:

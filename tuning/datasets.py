@@ -130,7 +130,7 @@ def _on_one_side(datasets: Sequence[Dataset[RowType]], shares: Sequence[float]) 
         decides, side = sides.get(group, (owner, row.split))
         split = row.split if decides == owner else side
         if decides == owner:
-            sides[group] = owner, max(side, split, key=SPLITS.index)
+            sides[group] = owner, SPLITS[max(SPLITS.index(side), SPLITS.index(split))]
         placed = replace(row, split=split, weight=row.weight * shares[owner])
         if known.get(row.id) != row:
             name = _free(row.id, known)

@@ -87,6 +87,6 @@ class Scatter:
         share = counts / np.maximum(counts - self.weights, 1e-9 * counts)  # (N) infinite, nearly, of a label's only row
         taken = self.weights * share
         rest = np.maximum(1 - taken * own, 1e-9)
-        without = distances + crossed**2 * (taken / rest)[:, None]
+        without: NDArray[np.float64] = distances + crossed**2 * (taken / rest)[:, None]
         without[places, self.labels] = np.minimum(share**2 * own / rest, 1e12)
         return without

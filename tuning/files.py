@@ -41,9 +41,12 @@ class LabelledFiles:
     @property
     def parts(self) -> Iterator[tuple[Path, Split | None]]:
         """Each file of rows, and the part that all of it belongs to; None: its texts decide."""
-        yield from ((path, None) for path in self.train)
-        yield from ((path, "validation") for path in self.validation)
-        yield from ((path, "gate") for path in self.test)
+        parts: list[tuple[tuple[Path, ...], Split | None]] = [
+            (self.train, None),
+            (self.validation, "validation"),
+            (self.test, "gate"),
+        ]
+        yield from ((path, part) for paths, part in parts for path in paths)
 
     def side(self, split: Split) -> Split:
         """Where a row of a training file goes whose text belongs to `split`."""
@@ -142,7 +145,7 @@ def _read(files: LabelledFiles, kind: Kind | None = None) -> _Read:
         lines = list(_good(read_numbered(path), str(path), part, read.bad))
         if not lines and part is None and read.bad:
             raise DatasetError(f"{path}: none of its lines can be used; the first: {read.bad[0]}")
-        read.formats[str(path)] = recognise([line.content for line in lines], str(path))
+        read.formats[str(path)] = recognise([line.content for line in lines], str(path), kind)
         read.lines += lines
     if not read.formats:
         raise DatasetError("there is no file to learn from; name at least one")

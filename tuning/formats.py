@@ -43,25 +43,28 @@ TEXTS = Format("text and targets", "classifier", (("text",),))
 FORMATS = (CONVERSATION, PREFERENCE, COMPLETION, PAIRS, QUERIES, TEXTS)  # the first that fits
 
 
-def recognise(contents: Sequence[JsonObject], where: str) -> Format:
-    """The format of most of these objects.
+def recognise(contents: Sequence[JsonObject], where: str, kind: Kind | None = None) -> Format:
+    """The format of most of these objects, among those of `kind`; None: among all.
 
     Raises:
         DatasetError: there are none, or they fit no format.
     """
+    known = [one for one in FORMATS if kind in (None, one.kind)]
     if not contents:
-        raise DatasetError(f"{where}: it holds no row; expected JSON lines with {_expected()}")
-    found = Counter(one.name for content in contents if (one := _format_of(content)) is not None)
+        raise DatasetError(f"{where}: it holds no row; expected JSON lines with {_expected(known)}")
+    found = Counter(one.name for content in contents if (one := _format_of(content, known)) is not None)
     if not found:
-        raise DatasetError(f"{where}: its columns {listed(contents[0])} are no known format; expected {_expected()}")
+        raise DatasetError(
+            f"{where}: its columns {listed(contents[0])} are no known format; expected {_expected(known)}"
+        )
     name = found.most_common(1)[0][0]
     return next(one for one in FORMATS if one.name == name)
 
 
-def _format_of(content: JsonObject) -> Format | None:
-    return next((one for one in FORMATS if one.fits(content)), None)
+def _format_of(content: JsonObject, known: Sequence[Format]) -> Format | None:
+    return next((one for one in known if one.fits(content)), None)
 
 
-def _expected() -> str:
-    ways = [" + ".join("|".join(either) for either in one.columns) for one in FORMATS]
-    return f"{', '.join(ways[:-1])}, or {ways[-1]} + label|score"
+def _expected(known: Sequence[Format]) -> str:
+    ways = [" + ".join("|".join(either) for either in one.columns) for one in known]
+    return " or ".join(f"{way} + label|score" if one is TEXTS else way for way, one in zip(ways, known, strict=True))

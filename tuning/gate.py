@@ -108,8 +108,12 @@ def _admitted(live: Side, candidate: Side, measure: Measure, policy: Policy) -> 
 
 
 def _digest(pairs: Pairs, measure: Measure) -> str:
-    told = [(one.row_id, one.score, one.correct, two.score, two.correct, one.units) for one, two in pairs]
-    return hashlib.sha256(repr((measure.name, sorted(told))).encode()).hexdigest()
+    told = [
+        (side.row_id, side.thread, side.score, side.units, side.target, side.correct, side.confidence)
+        for pair in sorted(pairs, key=lambda pair: pair[0].row_id)
+        for side in pair
+    ]
+    return hashlib.sha256(repr((measure.name, told)).encode()).hexdigest()
 
 
 def _judged(

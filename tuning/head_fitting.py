@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..agents.heads import LinearHead, LinearHeads, linear_inputs
 from .calibration import fit_temperature
 from .closed_form import fit_closed_form
 from .head_targets import HeadTargets
-from .logistic import fit_logistic, logits_of
+from .logistic import CPU, fit_logistic, logits_of
 from .rows import ClassifierRow
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class FeatureScale:
 
     def inputs(self, embeddings: "FloatArray", rows: Sequence[ClassifierRow]) -> "NDArray[np.float64]":
         """(N, D + F) what a linear head sees."""
+        if not rows:
+            return np.zeros((0, embeddings.shape[1] + len(self.mean)))
         return linear_inputs(embeddings, feature_array(rows), self.mean, self.deviation)
 
 
@@ -56,6 +59,7 @@ def fit_heads(
     held_out: "NDArray[np.float64]",
     held_out_targets: Sequence[HeadTargets],
     scale: FeatureScale,
+    device: torch.device = CPU,
 ) -> LinearHeads:
     """The best convex head for each of `targets`: `inputs` (N, D + F) to train on, `held_out` of validation rows.
 
@@ -69,7 +73,7 @@ def fit_heads(
     for told, right in zip(targets, held_out_targets, strict=True):
         head = fit_closed_form(inputs, told).head
         if told.head.kind != "regression" and right.weights.any():
-            head = fit_logistic(inputs, told, head, held_out, right)[0]
+            head = fit_logistic(inputs, told, head, held_out, right, device=device)[0]
         fitted.append(head)
     return LinearHeads(tuple(fitted), scale.mean, scale.deviation)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)  # of squared weights, beside the sum of losses: half of 1 / C elsewhere
+CPU = torch.device("cpu")
 STEPS = 60  # of L-BFGS for each penalty, each starting where the last one ended
 
 
@@ -29,6 +30,7 @@ def fit_logistic(
     held_out: "NDArray[np.float64]",
     held_out_targets: HeadTargets,
     penalties: Sequence[float] = PENALTIES,
+    device: torch.device = CPU,
 ) -> tuple[LinearHead, float]:
     """The head with the least validation loss of several penalties, and that loss (nats, weighted mean).
 
@@ -38,13 +40,16 @@ def fit_logistic(
     """
     rows = targets.weights > 0
     told = targets.take(rows)
-    fitted = torch.from_numpy(inputs[rows].astype(np.float32))
-    weight = torch.tensor(start.weight / start.temperature, dtype=torch.float32, requires_grad=True)  # (K, P)
-    bias = torch.tensor(start.bias / start.temperature, dtype=torch.float32, requires_grad=True)  # (K)
+    fitted = torch.from_numpy(inputs[rows].astype(np.float32)).to(device)
+    weight, bias = (  # (K, P) and (K)
+        torch.tensor(part / start.temperature, dtype=torch.float32, device=device, requires_grad=True)
+        for part in (start.weight, start.bias)
+    )
     best, least = start, mean_loss(start, held_out, held_out_targets)
     for penalty in penalties:
         _descend(weight, bias, fitted, told, penalty)
-        head = LinearHead(targets.head.kind, weight.detach().numpy().copy(), bias.detach().numpy().copy())
+        found = [one.detach().cpu().numpy().copy() for one in (weight, bias)]
+        head = LinearHead(targets.head.kind, found[0], found[1])
         loss = mean_loss(head, held_out, held_out_targets)
         best, least = (head, loss) if loss < least else (best, least)
     return best, least
@@ -85,8 +90,9 @@ def _descend(
     weight: torch.Tensor, bias: torch.Tensor, inputs: torch.Tensor, targets: HeadTargets, penalty: float
 ) -> None:
     """Moves `weight` and `bias` to the minimum under `penalty`, or as near as the steps reach."""
-    values, known = torch.from_numpy(targets.values), torch.from_numpy(targets.known)
-    weights = torch.from_numpy(targets.weights)
+    values, known, weights = (
+        torch.from_numpy(part).to(inputs.device) for part in (targets.values, targets.known, targets.weights)
+    )
     search = torch.optim.LBFGS([weight, bias], max_iter=STEPS, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:

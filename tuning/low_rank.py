@@ -121,6 +121,8 @@ def merge(model: nn.Module) -> None:
         layer.merge(safe_merge=True)
         above, _, name = place.rpartition(".")
         setattr(model.get_submodule(above), name, layer.get_base_layer())
+    for module in model.modules():  # else peft would take the next training's adapter for a second one
+        vars(module).pop("peft_config", None)
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -74,11 +74,3 @@ def block_mask(blocks: Tensor) -> Tensor:
     """
     same = blocks[:, :, None] == blocks[:, None, :]  # (P, T, T)
     return same.tril()[:, None]
-
-
-def padding_share(packs: Sequence[Sequence[int]], batches: Sequence[Sequence[int]]) -> float:
-    """The share of padding, 0 to 1, where batches of numbers of `packs` (lengths) are padded to their longest."""
-    totals = [sum(pack) for pack in packs]
-    used = sum(totals[pack] for batch in batches for pack in batch)
-    padded = sum(len(batch) * max(totals[pack] for pack in batch) for batch in batches)
-    return 1 - used / padded if padded else 0.0

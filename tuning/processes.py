@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from torch import Tensor, nn
+from torch import nn
 
 from ..agents.checkpoints import home
 from ..agents.devices import device_profile
@@ -44,7 +44,7 @@ def add_up(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
     if accelerator.num_processes == 1:
         return list(values)
     kept = torch.tensor(values, dtype=torch.float64, device=accelerator.device)
-    sums: Tensor = accelerator.reduce(kept, reduction="sum")
+    sums: Any = accelerator.reduce(kept, reduction="sum")
     return [float(number) for number in sums]
 
 
@@ -56,7 +56,7 @@ def add_up_gradients(accelerator: Accelerator, parameters: Sequence[nn.Parameter
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if accelerator.num_processes > 1:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        total: Tensor = accelerator.reduce(flat, reduction="sum")
+        total: Any = accelerator.reduce(flat, reduction="sum")
         for gradient, part in zip(gradients, total.split([one.numel() for one in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
     for gradient in gradients:

@@ -69,7 +69,8 @@ def _verdict(verdict: Verdict) -> str:
 
 def _check(check: Check) -> str:
     said = f"{_SIGNS[check.state]} {check.state}"
-    return f"<tr><td>{_text(check.name)}</td><td class={check.state}>{said}</td><td class=text>{_text(check.found)}</td></tr>"
+    cells = f"<td>{_text(check.name)}</td><td class={check.state}>{said}</td><td class=text>{_text(check.found)}</td>"
+    return f"<tr>{cells}</tr>"
 
 
 def _figures(figures: Sequence[Figure]) -> str:

@@ -22,6 +22,7 @@ td.number { text-align: right; white-space: nowrap; } td.text { overflow-wrap: a
 svg { display: block; min-width: 180px; }
 svg .axis { stroke: var(--line); } svg .live { stroke: var(--live); fill: var(--live); }
 svg .candidate { stroke: var(--candidate); fill: var(--candidate); }
-figure { display: inline-block; margin: 8px 12px 8px 0; } figure img { max-width: 100%; border-radius: 8px; background: #fff; }
+figure { display: inline-block; margin: 8px 12px 8px 0; }
+figure img { max-width: 100%; border-radius: 8px; background: #fff; }
 figcaption { color: var(--dim); font-size: 13px; }
 """

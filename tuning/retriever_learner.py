@@ -3,8 +3,9 @@
 This file does not know how queries and passages are tuned (retriever.py) or which candidate wins.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..agents.loading import load
 from ..agents.messages import Message, Passage
 from ..agents.retriever import Retriever
 from .datasets import Dataset
-from .learners import Listen, Step, Tuned, unheard
+from .learners import Listen, Rung, Step, Tuned, step_of, unheard
 from .outcomes import Measure, Outcome, mean_score
 from .rankings import ndcg
 from .recipes import Recipe
@@ -72,8 +73,24 @@ class RetrieverLearner:
         return NDCG
 
     def tune(self, dataset: Dataset[RetrieverRow], recipe: Recipe, folder: Path, listen: Listen = unheard) -> Tuned:
-        tuned: Tuned = load("tuning.retriever").tune_retriever(dataset, self.base, recipe, folder, listen=listen)
-        return tuned
+        began = time.perf_counter()
+        rungs: list[Rung] = []
+
+        def reached(told: Any) -> None:
+            nonlocal began
+            note = "" if told.gain is None else f"nDCG rises by {told.gain} on validation rows"
+            rungs.append(Rung(told.rung, told.ndcg, time.perf_counter() - began, kept=told.kept, note=note))
+            began = time.perf_counter()
+            listen(Step(f"rung {told.rung}", 1, 1, f"validation {told.ndcg:.4f}"))
+
+        listen(Step("embedding questions and passages"))
+        candidate = load("tuning.retriever").tune_retriever(
+            dataset, self.base, recipe, folder=folder, report=reached,
+            listen=lambda told: listen(step_of(told, f"rung {recipe.method}")),
+        )  # fmt: skip
+        best = max((rung for rung in rungs if rung.kept), key=lambda rung: rung.validation)
+        told = tuple(replace(rung, kept=rung is best) for rung in rungs)
+        return Tuned(candidate, told[1:] or told, untuned=told[0].validation)
 
     async def outcomes(
         self, engine: Inference, digest: str, rows: Sequence[RetrieverRow], listen: Listen = unheard

@@ -56,7 +56,9 @@ class TextClassifier(nn.Module):
         self.encoder = encoder
         self.scales = tuple(scales)
         self.heads = nn.ModuleList(map(_layer, heads, scales))
-        self._upper = (upper_part(encoder, upper),) if upper else ()  # in a tuple: its weights are the encoder's
+        self._upper: tuple[PreTrainedModel, ...] = (
+            (upper_part(encoder, upper),) if upper else ()
+        )  # in a tuple: its weights are the encoder's
 
     def forward(self, batch: TextBatch) -> list[Tensor]:
         """For each head (B, K) logits, or (B, 1) standardised numbers."""

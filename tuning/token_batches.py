@@ -12,7 +12,7 @@ This file knows nothing of language models or of losses.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class TokenBatch:
     def to(self, device: torch.device | str) -> Self:
         """The same on `device`."""
         parts = {part.name: getattr(self, part.name) for part in fields(self)}
-        moved = {name: one.to(device) for name, one in parts.items() if isinstance(one, Tensor)}
+        moved: dict[str, Any] = {name: one.to(device) for name, one in parts.items() if isinstance(one, Tensor)}
         return replace(self, **moved)
 
 

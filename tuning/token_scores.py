@@ -20,7 +20,7 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from .packing import block_mask
 from .token_batches import Example, TokenBatch, packed_batches, token_batch
-from .trunks import blocks_of, trunk_of
+from .trunks import blocks_of, output_table_of, trunk_of
 
 CHUNK = 4_096  # supervised tokens whose logits are held at the same time
 
@@ -34,7 +34,7 @@ def token_losses(model: nn.Module, batch: TokenBatch, smoothing: float = 0.0) ->
         smoothing: share of a target that is spread over all tokens (label smoothing), 0 to 1.
     """
     hidden, table = _supervised_hidden(model, batch)  # (S, H)
-    pieces = zip(hidden.split(CHUNK), batch.targets.split(CHUNK), strict=True)
+    pieces = zip(torch.split(hidden, CHUNK), torch.split(batch.targets, CHUNK), strict=True)
     losses = [
         functional.cross_entropy(table(rows).float(), targets, reduction="none", label_smoothing=smoothing)
         for rows, targets in pieces
@@ -138,7 +138,7 @@ def _lower(trunk: Any, tokens: Any, depth: int) -> Tensor:
 def _supervised_hidden(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, Any]:
     """The hidden states that predict the supervised tokens, (S, H), and the output table."""
     trunk = trunk_of(model)
-    return _last_hidden(trunk, batch).flatten(0, 1)[batch.places], trunk.get_output_embeddings()
+    return _last_hidden(trunk, batch).flatten(0, 1)[batch.places], output_table_of(trunk)
 
 
 def _last_hidden(trunk: PreTrainedModel, batch: TokenBatch) -> Tensor:

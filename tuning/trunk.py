@@ -20,7 +20,7 @@ from ..agents.checkpoints import home
 from ..agents.devices import device_profile, run_in_halves
 from ..agents.encoder import BATCH_TOKENS, Bucket, Encoder, Tokens
 from ..agents.messages import repair_text
-from ..agents.tokens import quiet_transformers
+from ..agents.tokens import load_config, quiet_transformers
 from .batches import padded
 from .errors import TrainingFailed
 from .text_classifier import load_encoder
@@ -68,6 +68,8 @@ class Trunk:
         Raises:
             OutOfMemory: there is no memory even for one text.
         """
+        if not texts:
+            return np.zeros((0, load_config(self.folder).hidden_size), np.float32)
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
         done = 0
         for bucket, batch in bucketed(self.encoder, missing):
@@ -92,7 +94,9 @@ class Trunk:
         """
         missing = [text for text in dict.fromkeys(texts) if (upper, text) not in self._states]
         if missing:
-            model = load_encoder(self.folder, self.platform.dtype).to(self.platform.device).eval()
+            model = load_encoder(self.folder, self.platform.dtype)
+            nn.Module.eval(model)
+            nn.Module.to(model, self.platform.device)
             with _stopping_below(model, upper):
                 self._add_states(model, missing, upper, listen)
         return [self._states[upper, text] for text in texts]

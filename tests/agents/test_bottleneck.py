@@ -21,7 +21,7 @@ def adapted_copy(folder: Path, target: Path, model: torch.nn.Module, place: str)
     """A copy of a checkpoint, with an adapter at `place` that does change something."""
     shutil.copytree(folder, target)
     torch.manual_seed(0)
-    torch.nn.init.normal_(adapt(model, place, 4).up.weight)
+    torch.nn.init.normal_(adapt(model, place, 4).up.weight, std=5)
     save_file(adapter_state(model), target / "bottleneck.safetensors")
     return target
 

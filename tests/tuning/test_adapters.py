@@ -184,6 +184,17 @@ def test_lora_is_stabilised_over_ranks(task: Task) -> None:
     assert scales == {4: {4.0}, 16: {2.0}}
 
 
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_a_model_that_was_finished_can_be_prepared_again(task: Task, method: str) -> None:
+    """For a second stage, such as preferences after examples; nothing of the first is left but plain weights."""
+    model = task.model()
+    names = {name for name, _ in model.named_parameters()}
+    prepare(model, settings_of("lora"), 0).finish()
+    assert {name for name, _ in model.named_parameters()} == names
+    again = prepare(model, settings_of(method), 0)
+    assert again.trainable == prepare(task.model(), settings_of(method), 0).trainable
+
+
 @pytest.mark.parametrize("method", ["lora", "adalora", "adapter"])
 def test_what_is_added_changes_nothing_before_it_is_trained(task: Task, method: str) -> None:
     """So a training begins where the checkpoint is; and the seed decides what is added."""

@@ -122,6 +122,25 @@ def test_the_same_seed_gives_the_same_weights(bfloat16_decoder: Path, tmp_path: 
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_a_second_call_goes_on_where_the_first_ended(bfloat16_decoder: Path, tmp_path: Path) -> None:
+    """In the same folder with the same arguments: no step is made again, and the same weights come out."""
+    digests, steps = [], []
+    for _ in range(2):
+        heard: list[Progress] = []
+        tune_dialogue(
+            dataset(before="no idea, sorry"),
+            str(bfloat16_decoder),
+            recipe(epochs=1.0, preference=0.5),
+            tmp_path,
+            listen=heard.append,
+            device="cpu",
+        )
+        digests.append(weights_digest(tmp_path / "model"))
+        steps.append(sum(progress.step > 0 and not progress.notice for progress in heard))
+    assert digests[0] == digests[1]
+    assert steps[0] > 0 == steps[1]
+
+
 def test_what_people_changed_is_preferred(bfloat16_decoder: Path, tmp_path: Path) -> None:
     """After the turns, the edited replies gain on the originals, in fewer nats than log 2."""
     data = dataset(before="no idea, sorry")

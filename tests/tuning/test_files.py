@@ -313,8 +313,12 @@ def test_the_kind_is_recognised(tmp_path: Path) -> None:
     assert [read_files("r", LabelledFiles((path,))).kind for path in (texts, talk)] == ["classifier", "dialogue"]
     with pytest.raises(DatasetError, match=r"b.jsonl has rows of a dialogue .*, expected rows of a classifier"):
         read_files("r", LabelledFiles((texts, talk)))
-    with pytest.raises(DatasetError, match="its columns 'x' are no known format; expected messages, chosen"):
+    with pytest.raises(DatasetError, match="its columns 'x' are no known format; expected messages or chosen"):
         read_files("r", LabelledFiles((write(tmp_path, "c.jsonl", [{"x": 1}]),)))
+    relevant = write(tmp_path, "g.jsonl", [{"text": "a", "relevant": True}, {"text": "b", "relevant": False}])
+    assert read_classifier_files("r", LabelledFiles((relevant,))).heads[0].labels == ("false", "true")
+    with pytest.raises(DatasetError, match=r"its columns 'prompt', 'completion' are no known .* text \+ label\|score"):
+        read_classifier_files("r", LabelledFiles((talk,)))
     with pytest.raises(DatasetError, match="it holds no row"):
         read_files("r", LabelledFiles((write(tmp_path, "d.jsonl", []),)))
     with pytest.raises(DatasetError, match=r"none of its lines can be used; the first: .*line 1: this is no JSON"):

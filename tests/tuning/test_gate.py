@@ -37,6 +37,7 @@ def test_a_loss_keeps_live_and_a_draw_is_not_enough() -> None:
     draw = judge(*sides([True, False] * 25, [False, True] + [True, False] * 24), ACCURACY)
     assert draw.decision == "not enough evidence"
     assert draw.more_reviews is not None
+    assert str(draw).endswith(f"; by the gain that was seen, about {50 + draw.more_reviews:,} rows would settle it")
     assert draw.headline == f"not enough evidence, about {draw.more_reviews:,} more reviews"
 
 
@@ -172,6 +173,15 @@ def test_a_policy_that_is_no_policy_is_refused() -> None:
         Policy(alpha=5)
 
 
+def test_reviews_are_counted_by_the_share_that_reaches_the_gate() -> None:
+    """Where one review in five becomes a row of the gate, five times as many are needed."""
+    sides_of = answering(np.random.default_rng(6), 60, fixed=0.1, broken=0.06)
+    every, fifth = (judge(*sides_of, ACCURACY, Policy(gate_share=share), expected=0.1) for share in (1.0, 0.2))
+    assert every.more_reviews is not None
+    assert fifth.more_reviews == 5 * every.more_reviews
+    assert "by the expected gain of 0.1, about" in str(every)
+
+
 def test_each_use_of_the_same_rows_is_paid_for() -> None:
     """The second candidate on the same rows must be surer; the same comparison again costs nothing."""
     chance = np.random.default_rng(5)
@@ -179,7 +189,8 @@ def test_each_use_of_the_same_rows_is_paid_for() -> None:
     one = gate("finance/paid", *first, ACCURACY, dataset="d")
     two = gate("finance/paid", *second, ACCURACY, dataset="d")
     assert two.level == pytest.approx(one.level / 4)
-    assert gate("finance/paid", *first, ACCURACY, dataset="d") == one
+    again = (replace(side, outcomes=side.outcomes[::-1]) for side in first)  # in whatever order
+    assert gate("finance/paid", *again, ACCURACY, dataset="d").use == one.use
     assert [use.count for use in uses("finance/paid")] == [1, 2]
     assert [use.candidate for use in uses("finance/paid")] == [CANDIDATE, CANDIDATE]
     assert judge(*first, ACCURACY).level == one.level

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from coterie.tuning.packing import best_fit, block_mask, layout, padding_share
+from coterie.tuning.packing import best_fit, block_mask, layout
 
 LENGTHS = [[7, 20, 5], [31], [1, 1, 13]]
 
@@ -90,9 +90,3 @@ def test_no_gradient_crosses_from_one_sequence_to_another(tiny_decoder: Path) ->
     assert embeddings.grad is not None
     moved = embeddings.grad[0].abs().sum(-1) > 0
     assert moved.tolist() == [False] * 4 + [True] * 6 + [False] * 3
-
-
-def test_the_share_of_padding() -> None:
-    """Of a batch with packs of 5 and 1 tokens, 4 of 10 places are padding."""
-    assert padding_share([[2, 3], [1]], [[0, 1]]) == pytest.approx(0.4)
-    assert padding_share([], []) == 0

@@ -19,7 +19,7 @@ from coterie.tuning.errors import TrainingFailed
 from coterie.tuning.progress import Progress
 from coterie.tuning.training import Loss, train
 from tests.tuning import tasks
-from tests.tuning.tasks import Task, differing, recipe, weights_of
+from tests.tuning.tasks import Task, differing, ever_better, recipe, weights_of
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_halved_batches_for_want_of_memory_change_nothing_but_the_order_of_sums(
         return task.loss(model, numbers)
 
     settings = recipe(optimizer="sgd", learning_rate=0.05, head_learning_rate=0.05, batch_tokens=80)
-    small, _ = task.train(settings, heard.append, loss=loss)
-    whole, _ = task.train(settings)
+    small, _ = task.train(settings, heard.append, loss=loss, validate=ever_better())
+    whole, _ = task.train(settings, validate=ever_better())
     one, other = weights_of(small.model), weights_of(whole.model)
     assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
     assert differing(one, weights_of(task.model())) != set()
@@ -239,11 +239,11 @@ def test_two_processes_give_the_model_that_one_gives(task: Task, tmp_path: Path)
         "--cpu",
     ]
     settled = ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    arguments = [str(task.folder), settings.model_dump_json(), str(tmp_path / "two")]
+    arguments = [str(task.folder), settings.model_dump_json(), str(tmp_path / "two"), "--keep-last"]
     subprocess.run(
         [*launch, *settled, tasks.__file__, *arguments], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
-    one = weights_of(task.train(settings)[0].model)
+    one = weights_of(task.train(settings, validate=ever_better())[0].model)
     two = load_file(tmp_path / "two")
     before = weights_of(task.model())
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
