@@ -38,6 +38,7 @@ from coterie.tuning.rankings import RankingReport, evaluate_rankings
 from coterie.tuning.recipes import Recipe
 from coterie.tuning.retriever import RungReport, tune_retriever
 from coterie.tuning.rows import RetrieverRow, Source
+from coterie.tuning.trunk import Platform, Trunk
 
 BASE = "minilm-l6"
 ROLE = "benchmark/tatqa"
@@ -68,7 +69,10 @@ def main(
     base = str(locate(BASE))
     with tempfile.TemporaryDirectory(prefix="coterie-benchmark-") as home:
         os.environ["COTERIE_HOME"] = home
-        outcomes = [tuned(data, base, read_recipe(recipe, seed), always, device) for seed in range(seeds)]
+        trunk = Trunk(
+            Path(base), Platform.probed(device)
+        )  # the seeds share what it embeds, which the first one pays for
+        outcomes = [tuned(data, trunk, read_recipe(recipe, seed), always, device) for seed in range(seeds)]
         figures: dict[str, Any] = {"recipe": recipe, "tunings": [told(outcome) for outcome in outcomes]}
         if test:
             reports = anyio.run(measured, data, base, [outcome.digest for outcome in outcomes], device)
@@ -86,7 +90,7 @@ def read_recipe(name: str, seed: int) -> Recipe:
     return Recipe.read(Path(name)).model_copy(update={"seed": seed})
 
 
-def tuned(data: Path, base: str, recipe: Recipe, always: bool, device: str | None) -> Outcome:
+def tuned(data: Path, trunk: Trunk, recipe: Recipe, always: bool, device: str | None) -> Outcome:
     """Tunes on the train file; the candidate is stored."""
     rungs: list[RungReport] = []
 
@@ -96,7 +100,8 @@ def tuned(data: Path, base: str, recipe: Recipe, always: bool, device: str | Non
 
     started = time.perf_counter()
     dataset = train_dataset(data, recipe.seed)
-    candidate = tune_retriever(dataset, base, recipe, always=always, report=hear, device=device)
+    base = str(trunk.folder)
+    candidate = tune_retriever(dataset, base, recipe, always=always, report=hear, device=device, trunk=trunk)
     seconds = time.perf_counter() - started
     return Outcome(recipe.seed, store(candidate, dataset.rows).digest, seconds, tuple(rungs))
 

@@ -34,6 +34,7 @@ from .recipes import Recipe
 from .retriever_task import RetrieverTask, TunedSearch
 from .rows import RetrieverRow
 from .search_settings import choose_fusion, choose_map
+from .trunk import Platform, Trunk
 
 Rung: TypeAlias = Literal["map", "query", "both"]
 
@@ -76,6 +77,7 @@ def tune_retriever(
     report: Callable[[RungReport], None] = unheard_rung,
     folder: Path | None = None,
     device: str | None = None,
+    trunk: Trunk | None = None,
 ) -> Candidate:
     """The best way of searching that `recipe` finds for the role of `dataset`, as a candidate. Blocks.
 
@@ -90,6 +92,7 @@ def tune_retriever(
         folder: where trainings keep checkpoints, so that a second call resumes, and where weights of the candidate's
             own are written; None: they are held in memory.
         device: "cpu", "cuda" or None for what is best here.
+        trunk: the base with the embeddings that it remembers, to share them among tunings; None: one of its own.
 
     Raises:
         DatasetError: nothing is known to answer a question, to train on or to validate with.
@@ -99,7 +102,7 @@ def tune_retriever(
     dataset.check()
     quiet_transformers()
     located = locate(base)
-    task = RetrieverTask.of(dataset, located, device)
+    task = RetrieverTask.of(dataset, trunk or Trunk(located, Platform.probed(device)))
     best = TunedSearch("untuned", Fusion(), task.validation.ndcgs(task.validation_asked, task.chunks, [Fusion()])[0])
     said = [RungReport(best.rung, best.ndcg, None, kept=True)]
     report(said[0])

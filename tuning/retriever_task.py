@@ -17,7 +17,7 @@ from .errors import DatasetError
 from .query_encoder import QueryEncoder
 from .rows import RetrieverRow
 from .search_trials import Questions, SearchedCorpus, SearchTrials
-from .trunk import Platform, Trunk
+from .trunk import Trunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,8 +38,8 @@ class RetrieverTask:
     validation_asked: "FloatArray"
 
     @classmethod
-    def of(cls, dataset: Dataset[RetrieverRow], folder: Path, device: str | None = None) -> "RetrieverTask":
-        """Embeds what `dataset` holds. Blocks.
+    def of(cls, dataset: Dataset[RetrieverRow], trunk: Trunk) -> "RetrieverTask":
+        """Embeds with the base's `trunk` what `dataset` holds. Blocks.
 
         Raises:
             DatasetError: nothing is known to answer a question, to train on or to validate with.
@@ -52,9 +52,8 @@ class RetrieverTask:
                     f"role {dataset.role!r} has no {name} row with a relevant passage among the {len(corpus.ids):,} "
                     f"that are known; add rows, and the texts of their passages"
                 )
-        trunk = Trunk(folder, Platform.probed(device))
         return cls(
-            folder,
+            trunk.folder,
             corpus,
             trunk.embed(corpus.chunks),
             SearchTrials(corpus, train),
