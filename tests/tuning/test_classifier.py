@@ -121,7 +121,7 @@ def test_the_ladder_ends_where_a_gain_could_be_chance(tiny_encoder: Path, tmp_pa
     tuned = tune_classifier(data, str(tiny_encoder), Recipe.best(**SMALL), tmp_path, device="cpu")
     assert tuned.rungs[0].validation == 1
     assert len(tuned.rungs) == 2
-    assert "loss falls by" in tuned.rungs[1].note
+    assert "costs fall by" in tuned.rungs[1].note
     assert [rung.kept for rung in tuned.rungs].count(True) == 1
 
 
