@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 SOURCES := $(shell find agents orchestration tuning cli -name '*.py' -o -name py.typed)
 
-.PHONY: demo test nightly lint bench screens clean help
+.PHONY: demo test nightly lint bench bench-tuning screens clean help
 
 demo: $(VENV)/.package  ## Install, fetch the base checkpoints, and answer questions about four invented companies
 	$(BIN)/coterie models fetch
@@ -28,6 +28,13 @@ bench: $(VENV)/.package  ## Measure orchestration and durability beside their pe
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/review.py
 	$(if $(TATQA),$(BIN)/python benchmarks/retrieval.py $(TATQA),@echo "retrieval was left out: give TATQA=folder with test_passages.jsonl and test_queries.jsonl")
+
+bench-tuning: $(VENV)/.package $(VENV)/.test  ## Measure what tuning gives each kind of role, with DATA=folder of the data sets
+	test -n "$(DATA)" || (echo "give DATA=folder with banking77, phrasebank, headlines, tatqa, mathdial"; exit 2)
+	for task in banking77 phrasebank headlines; do $(BIN)/python benchmarks/tuning_classifier.py $(DATA) --task $$task --recipe best --seeds 0,1,2 || exit 1; done
+	$(BIN)/python benchmarks/tuning_retriever.py $(DATA)/tatqa --seeds 3
+	$(BIN)/python benchmarks/tuning_dialogue.py $(DATA)/mathdial
+	$(BIN)/python benchmarks/learning.py $(DATA)/headlines/train.jsonl
 
 screens: $(VENV)/.package  ## Draw the pictures of docs/review.md anew
 	$(BIN)/python docs/review_screens.py
@@ -56,4 +63,4 @@ clean:  ## Remove the environment and what was built
 	rm -rf $(VENV) .venv-* build *.egg-info
 
 help:  ## Say what each command does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'

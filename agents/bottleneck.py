@@ -34,9 +34,9 @@ class AdaptedLinear(nn.Linear):
         super().__init__(projection.in_features, projection.out_features, device="meta")
         self.weight = projection.weight  # (O, H)
         self.bias = projection.bias
-        place, width = {"device": projection.weight.device, "dtype": projection.weight.dtype}, projection.out_features
-        self.down = nn.Linear(width, rank, **place)  # (R, O)
-        self.up = nn.Linear(rank, width, **place)  # (O, R)
+        device, dtype, width = projection.weight.device, projection.weight.dtype, projection.out_features
+        self.down = nn.Linear(width, rank, device=device, dtype=dtype)  # (R, O)
+        self.up = nn.Linear(rank, width, device=device, dtype=dtype)  # (O, R)
         nn.init.normal_(self.down.weight, std=width**-0.5)
         for zero in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(zero)

@@ -1,5 +1,6 @@
 """What is shown before a role is tuned: its rows, what is odd about them, and what the tuning may take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..tuning.data_card import DataCard, data_card
 from ..tuning.estimate import Estimate, Weights, estimate
 from ..tuning.label_errors import SuspectedError, suspected_label_errors
 from ..tuning.recipes import Recipe
-from ..tuning.rows import SPLITS, ClassifierRow
+from ..tuning.rows import SPLITS, ClassifierRow, Row
 from ..tuning.splits import compared_text
 from .text import safe
 from .tuning_subject import Subject
@@ -38,7 +39,7 @@ class TuningCard:
 
 async def card_of(subject: Subject, recipe: Recipe, engine: Engine, *, suspects: bool) -> TuningCard:
     """The card of `subject`; with `suspects`, every text is embedded to look for rows whose label is probably wrong."""
-    rows = subject.dataset.rows
+    rows: Sequence[Row] = subject.dataset.rows
     base = subject.learner.base
     texts = [compared_text(row) for row in rows]
     lengths = await engine.count_tokens(base, texts)

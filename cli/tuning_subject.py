@@ -54,7 +54,7 @@ async def subject_of(
         datasets.append(await _of_log(agent, places.log, engine))
     if places.data or places.test:
         datasets.append(_of_files(role or _named(places), places, agent))
-    dataset: Any = datasets[0] if len(datasets) == 1 else merge(datasets)  # type: ignore[type-var]  # all of one kind
+    dataset: Any = datasets[0] if len(datasets) == 1 else merge(datasets)  # all of one kind, as merging makes sure
     if kind is not None and dataset.kind != kind:
         fail(f"--task says {kind}, but the rows are a {dataset.kind}'s", Exit.BAD_INPUT)
     learner = learner_of(agent) if agent is not None else _without_agent(dataset, base)

@@ -47,7 +47,7 @@ def row_of(event: Event, before: str, refer: Callable[[Message], str]) -> FactRo
         refer: gives the digest under which a message is stored.
     """
     columns = _columns(event, refer)
-    return FactRow(*columns, _hash(before, columns))
+    return FactRow._make((*columns, _hash(before, columns)))
 
 
 def event_of(row: FactRow, resolve: Callable[[str], Message]) -> Event:

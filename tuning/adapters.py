@@ -207,7 +207,9 @@ def _open(model: nn.Module, recipe: Recipe, places: Sequence[str] | None) -> "Ra
             dropout = recipe.dropout or 0.0
             outside = [parameter for parameter in model.parameters() if parameter.requires_grad]
             add = load("tuning.low_rank").add_lora if recipe.method == "lora" else load("tuning.low_rank").add_adalora
-            allocation = add(model, places or _projections(model), recipe.rank, recipe.scale, dropout)
+            allocation: RankAllocation | None = add(
+                model, places or _projections(model), recipe.rank, recipe.scale, dropout
+            )
             for parameter in outside:  # peft freezes all but its own
                 parameter.requires_grad_(True)
             return allocation

@@ -181,7 +181,8 @@ def moved_embeddings(model: nn.Module) -> Iterator[Moves]:
 
 def _length(rows: Tensor) -> Tensor:
     """(B, T, H) to (B, 1, 1)."""
-    return rows.flatten(1).norm(dim=1)[:, None, None]
+    lengths: Tensor = torch.linalg.vector_norm(rows.flatten(1), dim=1)
+    return lengths[:, None, None]
 
 
 def _within(rows: Tensor, radius: Tensor) -> Tensor:

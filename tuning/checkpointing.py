@@ -97,7 +97,7 @@ def load(folder: Path, mark: str, device: torch.device) -> tuple[Standing, dict[
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt", device=str(device)) as opened:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt", device=str(device)) as opened:
             header: dict[str, Any] = opened.metadata() or {}
             _check(path, header, mark)
             standing = _STANDING.validate_json(header["standing"])

@@ -7,7 +7,7 @@ gates and releases being judged.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias
 
 from ..agents.inference import Inference
 from .candidates import Candidate
@@ -15,9 +15,7 @@ from .datasets import Dataset
 from .outcomes import Measure, Outcome
 from .progress import Progress
 from .recipes import Recipe
-from .rows import ClassifierRow, DialogueRow, Kind, RetrieverRow
-
-RowType_contra = TypeVar("RowType_contra", ClassifierRow, RetrieverRow, DialogueRow, contravariant=True)
+from .rows import Kind, RowType
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Tuned:
     untuned: float  # the measure of the base on validation rows
 
 
-class Learner(Protocol[RowType_contra]):
+class Learner(Protocol[RowType]):
     """A role that can be tuned."""
 
     @property
@@ -87,7 +85,7 @@ class Learner(Protocol[RowType_contra]):
         """What is to get better."""
         ...
 
-    def tune(self, dataset: Dataset[RowType_contra], recipe: Recipe, folder: Path, listen: Listen = unheard) -> Tuned:
+    def tune(self, dataset: Dataset[RowType], recipe: Recipe, folder: Path, listen: Listen = unheard) -> Tuned:
         """A candidate from the rows to train, validate and calibrate on. Blocks, for seconds to hours.
 
         What it writes lies in `folder`; a second call with the same arguments goes on from what is there.
@@ -99,7 +97,7 @@ class Learner(Protocol[RowType_contra]):
         ...
 
     async def outcomes(
-        self, engine: Inference, digest: str, rows: Sequence[RowType_contra], listen: Listen = unheard
+        self, engine: Inference, digest: str, rows: Sequence[RowType], listen: Listen = unheard
     ) -> list[Outcome]:
         """What the release `digest` does on `rows`, through the code that serves it; "": untuned.
 

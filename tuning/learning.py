@@ -25,7 +25,8 @@ from .candidates import store
 from .datasets import Dataset
 from .errors import DatasetError
 from .gate import gate
-from .learners import Learner, Listen, Rung, Step, unheard
+from .learners import Learner, Listen, Rung, Step, Tuned, unheard
+from .outcomes import Outcome
 from .recipes import Recipe
 from .rows import RowType
 from .verdict import Policy, Side, Verdict
@@ -81,18 +82,20 @@ async def learn(
     release = await anyio.to_thread.run_sync(store, tuned.candidate, used)
     await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
     serving = live_digest(learner.role)
-    sides = [
-        Side(digest, await _outcomes(learner, engine, digest, rows, name, listen))
-        for name, digest in (("live", serving), ("candidate", release.digest))
-    ]
-    kept = next((rung for rung in tuned.rungs if rung.kept), None)
-    expected = None if kept is None else kept.validation - tuned.untuned
+    before = Side(serving, await _outcomes(learner, engine, serving, rows, "live", listen))
+    after = Side(release.digest, await _outcomes(learner, engine, release.digest, rows, "candidate", listen))
     verdict = await anyio.to_thread.run_sync(
         partial(
-            gate, learner.role, *sides, learner.measure, policy, dataset=dataset.digest,
-            expected=expected if expected and expected > 0 else None,
+            gate,
+            learner.role,
+            before,
+            after,
+            learner.measure,
+            policy,
+            dataset=dataset.digest,
+            expected=_expected_gain(tuned),
         )
-    )  # fmt: skip
+    )
     winner = promote_winner and verdict.decision == "promote"
     if winner:
         await anyio.to_thread.run_sync(promote, learner.role, release.digest)
@@ -100,8 +103,8 @@ async def learn(
         role=learner.role,
         release=release,
         live=serving,
-        before=learner.measure.value(sides[0].outcomes),
-        after=learner.measure.value(sides[1].outcomes),
+        before=learner.measure.value(before.outcomes),
+        after=learner.measure.value(after.outcomes),
         measure=learner.measure.name,
         rungs=tuned.rungs,
         verdict=verdict,
@@ -126,9 +129,15 @@ def _judged_by(dataset: Dataset[RowType]) -> Sequence[RowType]:
     return rows
 
 
-async def _outcomes(  # noqa: ANN202 - as `Learner.outcomes` gives them
+def _expected_gain(tuned: Tuned) -> float | None:
+    """The gain that validation rows showed; None where they showed none."""
+    gain = max((rung.validation - tuned.untuned for rung in tuned.rungs if rung.kept), default=0.0)
+    return gain if gain > 0 else None
+
+
+async def _outcomes(
     learner: Learner[RowType], engine: Inference, digest: str, rows: Sequence[RowType], name: str, listen: Listen
-):
+) -> list[Outcome]:
     def heard(step: Step) -> None:
         listen(Step(f"gate: {name}", step.done, step.total, step.detail))
 

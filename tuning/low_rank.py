@@ -51,7 +51,8 @@ def add_adalora(model: nn.Module, places: Sequence[str], rank: int, scale: float
         beta2=BETA,
         total_step=FEWEST_STEPS,  # the loop says how many there are
     )
-    return RankAllocation(AdaLoraModel(model, config, NAME))
+    adapted: Any = AdaLoraModel
+    return RankAllocation(adapted(model, config, NAME))
 
 
 class RankAllocation:

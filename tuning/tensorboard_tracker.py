@@ -16,7 +16,7 @@ class TensorBoardTracker:
     """One scalar for each number said, at its step."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
         if settings:
             lines = "\n".join(f"    {name} = {value!r}" for name, value in settings.items())
             self._writer.add_text("recipe", lines)

@@ -7,6 +7,7 @@ This file knows nothing of recipes or of training.
 """
 
 import re
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -55,7 +56,16 @@ def tables_of(trunk: PreTrainedModel) -> set[nn.Parameter]:
 
 def output_table_of(trunk: PreTrainedModel) -> nn.Module | None:
     """What turns hidden states into logits over tokens; None of an encoder."""
+    table: nn.Module | None = _output_table(trunk)
+    return table
+
+
+def _output_table(trunk: Any) -> Any:
     return trunk.get_output_embeddings()
+
+
+def _input_table(trunk: Any) -> Any:
+    return trunk.get_input_embeddings()
 
 
 def unused_of(trunk: PreTrainedModel) -> set[nn.Parameter]:
@@ -71,8 +81,8 @@ def is_norm(module: nn.Module) -> bool:
 
 def untie(trunk: PreTrainedModel) -> None:
     """Gives the output table weights of its own where it shares those of the token embeddings; a no-op elsewhere."""
-    head = trunk.get_output_embeddings()
-    if head is None or head.weight is not trunk.get_input_embeddings().weight:
+    head, table = _output_table(trunk), _input_table(trunk)
+    if head is None or head.weight is not table.weight:
         return
     head.weight = nn.Parameter(head.weight.detach().clone())
     trunk.config.tie_word_embeddings = False

@@ -43,7 +43,7 @@ def test_a_number_has_one_direction_from_low_to_high() -> None:
 
 
 def test_few_rows_learn_more_with_descriptions() -> None:
-    """Labels lie about their descriptions: two rows a label find them better with hints; with plenty, none are tried."""
+    """Labels lie about their descriptions: two rows a label find them better with hints; with many, none are tried."""
     chance = np.random.default_rng(0)
     meant = unit(chance.normal(size=(3, 64)))
     labels = chance.integers(3, size=900)
