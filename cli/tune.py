@@ -15,8 +15,9 @@ from ..tuning.recipes import Recipe
 from ..tuning.rows import Kind
 from ..tuning.verdict import Policy
 from .exits import EXIT_CODES, Exit, clear_errors, fail
-from .logs import JsonOption, seconds
+from .logs import JsonOption, seconds, write_page
 from .tuning_card import card_of, show_card
+from .tuning_report import tuning_page
 from .tuning_subject import Places, Subject, subject_of
 from .tuning_view import TuningView, show_learned, told_learned
 
@@ -79,6 +80,7 @@ def tune(
     budget: Annotated[str | None, typer.Option(metavar="5m", help="After which training stops early.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Store and judge the candidate, but promote nothing.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write what was measured as a page.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the rows and an estimate; train nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,7 +95,7 @@ def tune(
             flow=flow,
         )
         kind: Kind | None = None if task is None else task.value
-        anyio.run(_tune, role, places, kind, base, settings, keep, dry_run, as_json)
+        anyio.run(_tune, role, places, kind, base, settings, keep, html, dry_run, as_json)
 
 
 tune.__doc__ = f"""Tune a role, judge the candidate beside what is live on rows that neither saw, promote the better.
@@ -116,6 +118,7 @@ async def _tune(
     base: str | None,
     recipe: Recipe,
     keep: bool,
+    html: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -134,6 +137,8 @@ async def _tune(
             _leave(subject)
             return
         learned = await _learned(subject, engine, recipe, keep, console)
+    if html is not None:
+        write_page(html, tuning_page(learned, card, subject))
     if as_json:
         typer.echo(json.dumps({"card": card.to_json(), **told_learned(learned)}, indent=2))
     else:
@@ -142,11 +147,10 @@ async def _tune(
 
 
 async def _learned(subject: Subject, engine: Engine, recipe: Recipe, keep: bool, console: Console) -> Learned:
-    dataset: Any = subject.dataset  # its kind is the learner's
+    learner: Any = subject.learner
+    dataset: Any = subject.dataset  # of the learner's kind
     with TuningView(console) as view:
-        return await learn(
-            subject.learner, dataset, recipe, engine, Policy(), promote_winner=not keep, listen=view.take
-        )
+        return await learn(learner, dataset, recipe, engine, Policy(), promote_winner=not keep, listen=view.take)
 
 
 def _recipe(named: str, method: Method | None, budget: str | None, seed: int | None) -> Recipe:

@@ -49,12 +49,12 @@ async def subject_of(
     """What the options of a command name; where they do not fit together, the command ends."""
     _check(role, places)
     agent = None if places.flow is None else _agent(places.flow, role, base)
-    datasets: list[AnyDataset] = []
+    datasets: list[Any] = []  # all of one kind, as merging makes sure
     if agent is not None and places.log is not None:
         datasets.append(await _of_log(agent, places.log, engine))
     if places.data or places.test:
         datasets.append(_of_files(role or _named(places), places, agent))
-    dataset: Any = datasets[0] if len(datasets) == 1 else merge(datasets)  # all of one kind, as merging makes sure
+    dataset: Any = datasets[0] if len(datasets) == 1 else merge(datasets)
     if kind is not None and dataset.kind != kind:
         fail(f"--task says {kind}, but the rows are a {dataset.kind}'s", Exit.BAD_INPUT)
     learner = learner_of(agent) if agent is not None else _without_agent(dataset, base)

@@ -113,9 +113,10 @@ class Sought:
         return found
 
     def _look(self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], now: float) -> None:
-        texts = _filtered(select(reviews.c.run, reviews.c.task).where(_waits(now)), wanted)
+        asked: Select[Any] = select(reviews.c.run, reviews.c.task)  # type: ignore[assignment]  # mypy counts columns
+        texts = _filtered(asked.where(_waits(now)), wanted)
         chosen = texts.order_by(_unsought(reviews.c.urgency).desc(), reviews.c.agrees, reviews.c.asked)
-        places = ((run, task) for run, task in connection.execute(chosen.limit(FOUND + len(skip))))
+        places = ((str(row.run), str(row.task)) for row in connection.execute(chosen.limit(FOUND + len(skip))))
         self._places = list(islice((place for place in places if place not in skip), FOUND))
         self._more = len(self._places) == FOUND
         self._wanted, self._until = wanted, now + REMEMBERED

@@ -131,10 +131,13 @@ def _message(line: Line, kind: type[Message] | None) -> Message | None:
 
 
 def _inferred_head(lines: Sequence[Line], name: str) -> StoredHead:
-    kinds = Counter(kind for line in lines if (kind := _kind_of(line.content.get(name), name)) is not None)
+    kinds: Counter[DecisionKind] = Counter(
+        kind for line in lines if (kind := _kind_of(line.content.get(name), name)) is not None
+    )
     if not kinds:
         raise DatasetError(f"column {name!r} cannot be learned; expected labels, lists of labels or numbers in it")
-    kind = "regression" if kinds["regression"] and not kinds["multilabel"] else kinds.most_common(1)[0][0]
+    usual: DecisionKind = kinds.most_common(1)[0][0]
+    kind: DecisionKind = "regression" if kinds["regression"] and not kinds["multilabel"] else usual
     values = list(_usable(lines, name, kind))
     if kind == "regression":
         return StoredHead(kind=kind, field=name, labels=("low", "high"), low=min(values), high=max(values))

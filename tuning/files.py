@@ -46,7 +46,9 @@ class LabelledFiles:
             (self.validation, "validation"),
             (self.test, "gate"),
         ]
-        yield from ((path, part) for paths, part in parts for path in paths)
+        for paths, part in parts:
+            for path in paths:
+                yield path, part
 
     def side(self, split: Split) -> Split:
         """Where a row of a training file goes whose text belongs to `split`."""

@@ -10,7 +10,7 @@ Letters in shape comments: N rows, D width of an embedding, K labels.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
@@ -55,7 +55,7 @@ def suspected_label_errors(
     if len(known) < 2:
         return ()
     judged = np.array([index for index, label in enumerate(labels) if label in known])
-    given = np.array([known.index(labels[index]) for index in judged])  # (N)
+    given = np.array([known.index(str(labels[index])) for index in judged])  # (N)
     chances = _unseen_probabilities(embeddings[judged], given, folds, seed)  # (N, K)
     likelier = _confident_labels(chances, given)  # (N)
     suspects = [
@@ -77,8 +77,9 @@ def _unseen_probabilities(
     """The probability of each label, (N, K), for each row by a model that was fitted to other folds."""
     model = LogisticRegression(C=INVERSE_PENALTY, max_iter=STEPS)
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    found: NDArray[np.float64] = cross_val_predict(model, embeddings, given, cv=parts, method="predict_proba")
-    return found
+    found: Any = cross_val_predict(model, embeddings, given, cv=parts, method="predict_proba")
+    chances: NDArray[np.float64] = found
+    return chances
 
 
 def _confident_labels(chances: "NDArray[np.float64]", given: "NDArray[np.int64]") -> "NDArray[np.int64]":

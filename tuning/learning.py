@@ -48,6 +48,8 @@ class Learned:
     verdict: Verdict
     promoted: bool
     seconds: float  # of it all
+    live_outcomes: tuple[Outcome, ...]  # what live did on the gate's rows
+    candidate_outcomes: tuple[Outcome, ...]
 
 
 async def learn(
@@ -110,6 +112,8 @@ async def learn(
         verdict=verdict,
         promoted=winner,
         seconds=time.perf_counter() - began,
+        live_outcomes=tuple(before.outcomes),
+        candidate_outcomes=tuple(after.outcomes),
     )
 
 

@@ -62,13 +62,12 @@ async def learn_from_log(
     """
     for role, agent in agents.items():
         dataset: Any = await read_log(agent, await log.training_rows(role), engine)  # of the agent's kind
+        learner: Any = learner_of(agent)
         count = len(dataset.rows)
         if count < least:
             yield NotLearned(role, count, f"people have said something of {count} of its messages; {least} are needed")
             continue
         try:
-            yield await learn(
-                learner_of(agent), dataset, recipe, engine, policy, promote_winner=promote_winner, listen=listen
-            )
+            yield await learn(learner, dataset, recipe, engine, policy, promote_winner=promote_winner, listen=listen)
         except (DatasetError, TrainingFailed, GateRefused) as error:
             yield NotLearned(role, count, str(error))

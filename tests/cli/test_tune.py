@@ -48,7 +48,10 @@ def test_a_role_is_tuned_judged_promoted_evaluated_and_rolled_back(tmp_path: Pat
     train = labelled(tmp_path / "train.jsonl", 300, seed=0)
     test = labelled(tmp_path / "test.jsonl", 150, seed=1)
     rows = ("--data", train, "--test", test, "--base", str(tiny_encoder))
-    kept = told("tune", ROLE, *rows, "--keep")
+    kept = told("tune", ROLE, *rows, "--keep", "--html", str(tmp_path / "tuning.html"))
+    written = (tmp_path / "tuning.html").read_text(encoding="utf-8")
+    assert written.startswith("<!DOCTYPE html>")
+    assert all(word in written for word in (kept["candidate"][:12], "promote", "accuracy", "data:image/png"))
     assert (kept["verdict"], kept["promoted"], live_digest(ROLE)) == ("promote", False, "")
     assert kept["after"] > kept["before"]
     assert kept["card"]["data"]["parts"]["gate"] == 150
