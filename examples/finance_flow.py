@@ -1,7 +1,7 @@
 """The finance desk as a graph: a question about a company -> a note that cites the reports, or a person who looks.
 
 Five roles work together: search over the reports, the mood of each news line, the outlook from the prices, the writer
-of the note, and the one who decides whether a person must see it. None of them has been tuned here.
+of the note, and the one who decides whether a person must see it. None of them is tuned when it is shipped.
 """
 
 import re
@@ -14,8 +14,10 @@ from finance_sources import News, Prices
 from pydantic import Field
 
 from coterie.agents import Confidence, DecisionClassifier, DialogueManager, Message, Passage, Retriever
+from coterie.agents.releases import live_digest
 from coterie.orchestration import Flow, Given, Review, Workflow, node
 
+OUTLOOK = "finance/outlook"  # the role
 LINES = 5  # news lines that are looked at for one question
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+")
@@ -120,7 +122,7 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
         },
     )
     outlook = DecisionClassifier[PriceWindow, Outlook](
-        "finance/outlook",
+        OUTLOOK,
         describe={"low": "The share price is falling sharply.", "high": "The share price is rising sharply."},
     )
     write = DialogueManager[Brief, Note](
@@ -173,7 +175,8 @@ def desk(reports: Path, news: News, prices: Prices) -> Flow[Question, Publish]:
     async def publish(note: Publish, *, known: Given[Brief], moved: Given[PriceWindow]) -> Publish:
         felt = known.news
         mood = f"News: {felt.positive} good, {felt.neutral} neutral, {felt.negative} bad."
-        outlook = f"{moved.text} Untuned outlook {known.outlook.movement:+.2f}."
+        tuned = "Outlook" if live_digest(OUTLOOK) else "Untuned outlook"
+        outlook = f"{moved.text} {tuned} {known.outlook.movement:+.2f}."
         return Publish(text=f"{note.text} {mood} {outlook}", citations=note.citations)
 
     workflow = Workflow("finance-desk", Question, Publish)
