@@ -131,9 +131,11 @@ def _message(line: Line, kind: type[Message] | None) -> Message | None:
 
 
 def _inferred_head(lines: Sequence[Line], name: str) -> StoredHead:
-    kinds: Counter[DecisionKind] = Counter(
-        kind for line in lines if (kind := _kind_of(line.content.get(name), name)) is not None
-    )
+    kinds: Counter[DecisionKind] = Counter()
+    for line in lines:
+        found = _kind_of(line.content.get(name), name)
+        if found is not None:
+            kinds[found] += 1
     if not kinds:
         raise DatasetError(f"column {name!r} cannot be learned; expected labels, lists of labels or numbers in it")
     usual: DecisionKind = kinds.most_common(1)[0][0]
