@@ -107,8 +107,8 @@ def _nearest(form: Any, metadata: Sequence[Any], value: float) -> float:
 
 def _text(text: str) -> str:
     """`text` on one line, without what the grammar keeps out of texts."""
-    line = " ".join(text.split())
-    return "".join(one for one in line if unicodedata.category(one)[0] != "C").translate(_MENDED).strip()
+    seen = "".join(one for one in text if one.isspace() or unicodedata.category(one)[0] != "C")
+    return " ".join(seen.split()).translate(_MENDED)
 
 
 def _cited(value: Any, by_handle: Mapping[str, Passage]) -> Any:

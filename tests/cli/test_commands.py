@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from coterie.agents.promotion import add, promote
-from coterie.agents.releases import StoredHead
 from coterie.cli import app
 from coterie.cli.exits import Exit
 
@@ -178,16 +176,6 @@ def test_models_fetch_tells_what_is_there_as_json(tiny_encoder: Path) -> None:
     [fetched] = json.loads(done.stdout)
     assert fetched["name"] == fetched["folder"] == str(tiny_encoder)
     assert len(fetched["digest"]) == 64
-
-
-def test_models_rollback_tells_what_serves_now_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Null where a role is untuned again."""
-    monkeypatch.setenv("COTERIE_HOME", str(tmp_path))
-    head = (StoredHead(field="label", kind="classes", labels=("a", "b")),)
-    stored = add("finance/mood", base="minilm-l6", base_digest="0" * 64, heads=head, head=b"weights")
-    promote("finance/mood", stored.digest)
-    done = call("models", "rollback", "finance/mood", "--json")
-    assert json.loads(done.stdout) == {"role": "finance/mood", "digest": None}
 
 
 def test_doctor_says_what_is_missing_and_what_mends_it() -> None:
