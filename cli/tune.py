@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from ..agents.engine import Engine
+from ..agents.loading import load
 from ..tuning.learning import Learned, learn
 from ..tuning.recipes import Recipe
 from ..tuning.rows import Kind
@@ -20,6 +21,8 @@ from .tuning_card import card_of, show_card
 from .tuning_report import tuning_page
 from .tuning_subject import Places, Subject, subject_of
 from .tuning_view import TuningView, show_learned, told_learned
+
+PRESETS = ("fast", "balanced", "best")
 
 RoleArgument = Annotated[str | None, typer.Argument(help="As in finance/mood; may be left out with --data.")]
 DataOption = Annotated[
@@ -85,7 +88,8 @@ def tune(
     as_json: JsonOption = False,
 ) -> None:
     with clear_errors():
-        settings = _recipe(recipe, method, budget, seed)
+        _check_recipe(recipe)
+        changes = _changes(method, budget, seed)
         places = Places(
             data=tuple(data or ()),
             validation=tuple(validation or ()),
@@ -95,7 +99,7 @@ def tune(
             flow=flow,
         )
         kind: Kind | None = None if task is None else task.value
-        anyio.run(_tune, role, places, kind, base, settings, keep, html, dry_run, as_json)
+        anyio.run(_tune, role, places, kind, base, recipe, changes, keep, html, dry_run, as_json)
 
 
 tune.__doc__ = f"""Tune a role, judge the candidate beside what is live on rows that neither saw, promote the better.
@@ -116,7 +120,8 @@ async def _tune(
     places: Places,
     kind: Kind | None,
     base: str | None,
-    recipe: Recipe,
+    named: str,
+    changes: dict[str, Any],
     keep: bool,
     html: Path | None,
     dry_run: bool,
@@ -128,6 +133,7 @@ async def _tune(
         for line in subject.dataset.bad_lines:
             console.print(f"left out: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         subject.dataset.check()
+        recipe = _recipe(named, subject.learner.kind, changes)
         card = await card_of(subject, recipe, engine, suspects=dry_run)
         if not as_json:
             show_card(console, card)
@@ -153,20 +159,28 @@ async def _learned(subject: Subject, engine: Engine, recipe: Recipe, keep: bool,
         return await learn(learner, dataset, recipe, engine, Policy(), promote_winner=not keep, listen=view.take)
 
 
-def _recipe(named: str, method: Method | None, budget: str | None, seed: int | None) -> Recipe:
-    changes: dict[str, Any] = {}
-    if method is not None:
-        changes["method"] = method.value
-    if budget is not None:
-        changes["budget_seconds"] = seconds("--budget", budget)
-    if seed is not None:
-        changes["seed"] = seed
-    if named in ("fast", "balanced", "best"):
-        return Recipe.preset(named, **changes)  # type: ignore[arg-type]  # as the line above makes sure
-    path = Path(named)
-    if not path.is_file():
+def _changes(method: Method | None, budget: str | None, seed: int | None) -> dict[str, Any]:
+    """What the options change of a recipe."""
+    told = {
+        "method": None if method is None else method.value,
+        "budget_seconds": None if budget is None else seconds("--budget", budget),
+        "seed": seed,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _recipe(named: str, kind: Kind, changes: dict[str, Any]) -> Recipe:
+    """The recipe that `--recipe` names, for a role of this kind."""
+    if named in PRESETS:
+        made = load("tuning.dialogue").dialogue_recipe if kind == "dialogue" else Recipe.preset
+        recipe: Recipe = made(named, **changes)
+        return recipe
+    return Recipe.read(Path(named)).model_copy(update=changes)
+
+
+def _check_recipe(named: str) -> None:
+    if named not in PRESETS and not Path(named).is_file():
         fail(f"--recipe {named!r} is neither fast, balanced, best nor a file", Exit.USAGE)
-    return Recipe.read(path).model_copy(update=changes)
 
 
 def _leave(subject: Subject) -> None:
