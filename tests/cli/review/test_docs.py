@@ -13,12 +13,13 @@ TEXT = (DOCS / "review.md").read_text(encoding="utf-8")
 
 
 def test_its_python_runs(tmp_path: Path) -> None:
-    """Word for word, with what it prints."""
+    """Word for word, with what it prints; of a hundred times five, the lot falls on it besides."""
     (script,) = re.findall(r"^```python\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.stdout.splitlines() == [
+    lines = [line for line in done.stdout.splitlines() if line != "it was drawn by lot, as 5% of all are"]
+    assert lines == [
         "the model is 60% sure, which is less than 70%",
         "the rule 'gain' objects: a one-off gain is no good news",
         "neutral",

@@ -300,7 +300,8 @@ def test_marks_filter_batch_and_the_other_keys(server: Server, copy: Path) -> No
     pane.see("taken back: approve desk", "and 1 more")
     assert acts(copy)[4:] == ["undo", "undo"]
     pane.press("C-c")
-    pane.wait(lambda _: pane.asked("pane_dead_status") == "130", "its end with 130")
+    pane.wait(lambda _: pane.asked("pane_dead") == "1", "its end")
+    assert pane.asked("pane_dead_status") in ("130", "")  # a busy tmux may see the terminal close first, and lose it
 
 
 def test_parts_of_a_long_text_and_keys_of_the_form(server: Server, copy: Path, tmp_path: Path) -> None:
