@@ -12,7 +12,7 @@ from rich.console import Console
 from ..agents.engine import Engine
 from ..agents.loading import load
 from ..tuning.learning import Learned, learn
-from ..tuning.recipes import Recipe
+from ..tuning.recipes import Preset, Recipe
 from ..tuning.rows import Kind
 from ..tuning.verdict import Policy
 from .exits import EXIT_CODES, Exit, clear_errors, fail
@@ -22,7 +22,7 @@ from .tuning_report import tuning_page
 from .tuning_subject import Places, Subject, subject_of
 from .tuning_view import TuningView, show_learned, told_learned
 
-PRESETS = ("fast", "balanced", "best")
+PRESETS: tuple[Preset, ...] = ("fast", "balanced", "best")
 
 RoleArgument = Annotated[str | None, typer.Argument(help="As in finance/mood; may be left out with --data.")]
 DataOption = Annotated[
@@ -171,11 +171,13 @@ def _changes(method: Method | None, budget: str | None, seed: int | None) -> dic
 
 def _recipe(named: str, kind: Kind, changes: dict[str, Any]) -> Recipe:
     """The recipe that `--recipe` names, for a role of this kind."""
-    if named in PRESETS:
-        made = load("tuning.dialogue").dialogue_recipe if kind == "dialogue" else Recipe.preset
-        recipe: Recipe = made(named, **changes)
+    preset: Preset | None = next((one for one in PRESETS if named == one), None)
+    if preset is None:
+        return Recipe.read(Path(named)).model_copy(update=changes)
+    if kind == "dialogue":
+        recipe: Recipe = load("tuning.dialogue").dialogue_recipe(preset, **changes)
         return recipe
-    return Recipe.read(Path(named)).model_copy(update=changes)
+    return Recipe.preset(preset, **changes)
 
 
 def _check_recipe(named: str) -> None:

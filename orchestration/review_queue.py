@@ -113,7 +113,7 @@ class Sought:
         return found
 
     def _look(self, connection: Connection, wanted: QueueFilter, skip: Collection[tuple[str, str]], now: float) -> None:
-        asked: Select[Any] = select(reviews.c.run, reviews.c.task)  # type: ignore[assignment]  # mypy counts columns
+        asked: Any = select(reviews.c.run, reviews.c.task)
         texts = _filtered(asked.where(_waits(now)), wanted)
         chosen = texts.order_by(_unsought(reviews.c.urgency).desc(), reviews.c.agrees, reviews.c.asked)
         places = ((str(row.run), str(row.task)) for row in connection.execute(chosen.limit(FOUND + len(skip))))
