@@ -79,6 +79,9 @@ class Dataset(Generic[RowType]):
 
     def _faults(self) -> Iterator[str]:
         rows = self.part("train")
+        if not self.rows and not self.bad_lines:
+            yield "there are no rows; have people decide about its messages (`coterie review`), or give a file of rows"
+            return
         if not rows:
             left_out = f"; the first of {len(self.bad_lines):,} bad ones: {self.bad_lines[0]}" if self.bad_lines else ""
             yield f"none of its {len(self.rows):,} rows is one to train on{left_out}"

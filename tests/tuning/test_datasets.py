@@ -59,6 +59,10 @@ def test_what_cannot_be_learned_is_said() -> None:
     """Every reason in one sentence."""
     with pytest.raises(DatasetError, match="none of its 1 rows is one to train on"):
         dataset(row("a", split="gate")).check()
+    with pytest.raises(
+        DatasetError, match=r"there are no rows; have people decide about its messages \(`coterie review`\)"
+    ):
+        dataset().check()
     bad = (BadLine("t.jsonl", 3, "'text' is empty"),)
     with pytest.raises(DatasetError, match=r"the first of 1 bad ones: t\.jsonl, line 3: 'text' is empty"):
         dataset(bad_lines=bad).check()
